@@ -1,0 +1,43 @@
+"""Skin-disease differentials from a photo, a description, or both.
+
+For education and research. Not for any patient's care.
+
+>>> import dermmm
+>>> prediction = dermmm.load().predict(text="an itchy red rash on both arms")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dermmm.prediction import NOTICE, Explanation, Gate, ModelIdentity, Prediction, Word
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from dermmm.predictor import Predictor
+
+__version__ = "0.1.0"
+__all__ = [
+    "NOTICE",
+    "Explanation",
+    "Gate",
+    "ModelIdentity",
+    "Prediction",
+    "Word",
+    "__version__",
+    "load",
+]
+
+
+def load(path: str | PathLike[str] | None = None) -> Predictor:
+    """Return a predictor on the checkpoint folder ``path``, by default the one in the repository.
+
+    Raises:
+        FileNotFoundError: the folder, or a file that its ``config.json`` names, is missing.
+        ValueError: a file was altered or is incomplete; the message names the field.
+    """
+    # Imported here so that `dermmm.conditions` and `dermmm.prediction` stay free of torch.
+    from dermmm.predictor import load as load_predictor
+
+    return load_predictor(path)

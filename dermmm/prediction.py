@@ -1,0 +1,133 @@
+"""What crosses the boundary from the model to the page, the command line and the API.
+
+Frozen, and made of numpy arrays, strings and floats only: no tensor leaves the library.
+Shapes: K conditions, H x W pixels of the photo, h x w cells of an attention map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+NOTICE = (
+    "For education and research only. Not for any patient's care: "
+    "do not use it to decide about a person's health."
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How much each modality counted. Both lie in 0..1 and sum to 1; an absent one is exactly 0."""
+
+    image: float
+    text: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of the description: ``text == description[start:end]``.
+
+    ``weight`` lies in 0..1; the weights of all words of a description sum to 1.
+    ``attention`` (h, w) sums to 1 and tells where on the photo this word looked; None without photo.
+    """
+
+    text: str
+    start: int
+    end: int
+    weight: float
+    attention: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where the model looked.
+
+    ``photo`` (H, W, 3) uint8: the upright RGB photo, bounded in size, rebuilt from its pixels, so
+    without metadata; None without photo. ``attention`` (h, w) covers that whole photo and sums
+    to 1. ``words`` are in reading order; empty without description.
+    """
+
+    photo: np.ndarray | None
+    attention: np.ndarray | None
+    description: str | None
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which weights answered: the version, and the SHA-256 over all weight files."""
+
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A differential over K conditions.
+
+    ``by_modality`` has the keys ``image``, ``text`` and ``fused``. Each is a (K,) array of
+    calibrated probabilities in the order of ``conditions``, or None where that input was not
+    given; NaN marks a condition that the modality never learned, and the others sum to 1.
+    ``fused`` is always there and is the answer.
+    """
+
+    conditions: tuple[str, ...]
+    by_modality: Mapping[str, np.ndarray | None]
+    gate: Gate
+    explanation: Explanation | None
+    model: ModelIdentity
+    notice: str = NOTICE
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The answer: (K,) probabilities that sum to 1, in the order of ``conditions``."""
+        fused = self.by_modality["fused"]
+        assert fused is not None
+        return fused
+
+    def top(self, n: int = 3) -> list[tuple[str, float]]:
+        """The ``n`` most probable conditions with their probabilities, highest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:n]
+        return [(self.conditions[i], float(self.probabilities[i])) for i in order]
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON object of the command line and the API. It never holds the photo itself."""
+
+        def named(values: np.ndarray | None) -> dict[str, float | None] | None:
+            if values is None:
+                return None
+            return {
+                name: None if np.isnan(p) else float(p)
+                for name, p in zip(self.conditions, values, strict=True)
+            }
+
+        result: dict[str, object] = {
+            "conditions": [
+                {"name": name, "probability": p} for name, p in self.top(len(self.conditions))
+            ],
+            "by_modality": {name: named(values) for name, values in self.by_modality.items()},
+            "gate": {"image": self.gate.image, "text": self.gate.text},
+            "model": {"version": self.model.version, "sha256": self.model.sha256},
+            "notice": self.notice,
+        }
+        if self.explanation is not None:
+            result["attention"] = {
+                "photo": _rows(self.explanation.attention),
+                "words": [
+                    {
+                        "word": word.text,
+                        "start": word.start,
+                        "end": word.end,
+                        "weight": word.weight,
+                        "photo": _rows(word.attention),
+                    }
+                    for word in self.explanation.words
+                ],
+            }
+        return result
+
+
+def _rows(grid: np.ndarray | None) -> list[list[float]] | None:
+    return None if grid is None else [[float(cell) for cell in row] for row in grid]
