@@ -1,0 +1,106 @@
+"""From a photo and/or a description to a `Prediction`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dermmm import checkpoint as checkpoints
+from dermmm.calibration import probabilities
+from dermmm.checkpoint import Checkpoint
+from dermmm.explain import explain_words, photo_attention, token_weights
+from dermmm.image_encoder import grid_side
+from dermmm.prediction import Explanation, Gate, ModelIdentity, Prediction
+from dermmm.preprocess import Photo, open_photo, to_input
+
+DEFAULT_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+MAX_CHARACTERS = 20_000
+
+
+def load(path: str | PathLike[str] | None = None) -> Predictor:
+    """See `dermmm.load`."""
+    return Predictor(checkpoints.load(DEFAULT_CHECKPOINTS if path is None else path))
+
+
+class Predictor:
+    """Answers cases. It keeps nothing of a case, so threads may share it."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.identity = ModelIdentity(checkpoint.version, checkpoint.sha256)
+
+    @property
+    def conditions(self) -> Sequence[str]:
+        """The K condition names, in the order of every probability array."""
+        return self.checkpoint.conditions
+
+    def predict(
+        self, image: Photo | None = None, text: str | None = None, explain: bool = True
+    ) -> Prediction:
+        """Answer one case.
+
+        Args:
+            image: a PIL image, a uint8 array (H, W, 3) or (H, W), a path, or a file's bytes.
+            text: a description in plain English.
+            explain: also tell where the model looked.
+
+        Raises:
+            FileNotFoundError: ``image`` is a path where nothing is.
+            ValueError: neither was given, the text is empty, or the photo cannot be read.
+        """
+        if text is not None and not isinstance(text, str):
+            raise ValueError(f"got a {type(text).__name__} as text; give a string")
+        if text is not None and not text.strip():
+            raise ValueError("the description is empty; write a few words, or give only a photo")
+        if text is not None and len(text) > MAX_CHARACTERS:
+            raise ValueError(
+                f"the description has {len(text)} characters; at most {MAX_CHARACTERS} are read"
+            )
+        if image is None and text is None:
+            raise ValueError("got neither photo nor description; give at least one of them")
+        model, tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
+        photo = None if image is None else open_photo(image)
+        pixels = None if photo is None else to_input(photo, model.config.image_size)
+        token_ids, token_mask = (None, None) if text is None else tokenizer([text])
+        if text is not None and token_mask is not None and not token_mask.any():
+            raise ValueError("the description has no readable words; write a few plain words")
+        with torch.inference_mode():
+            output = model(pixels, token_ids, token_mask)
+
+        temperatures = self.checkpoint.temperatures
+
+        def calibrated(logits: torch.Tensor, answer: str) -> np.ndarray:
+            values = probabilities(logits, temperatures[answer])[0].double().numpy()
+            return np.where(torch.isinf(logits[0]).numpy(), np.nan, values)
+
+        explanation = None
+        if explain:
+            side = grid_side(model.config.image_size)
+            looks = output.words_on_patches[0]  # (T, N)
+            weights = None if text is None else token_weights(output.patches_on_words[0])
+            explanation = Explanation(
+                photo=None if photo is None else np.asarray(photo),
+                attention=None if photo is None else photo_attention(looks, weights, side),
+                description=text,
+                words=()
+                if text is None or weights is None
+                else explain_words(
+                    text, tokenizer, weights, None if photo is None else looks, side
+                ),
+            )
+        image_weight = float(output.gate[0, 0])
+        return Prediction(
+            conditions=self.checkpoint.conditions,
+            by_modality={
+                "image": None if photo is None else calibrated(output.image_logits, "image"),
+                "text": None if text is None else calibrated(output.text_logits, "text"),
+                "fused": calibrated(output.fused_logits, "fused"),
+            },
+            gate=Gate(image=image_weight, text=1.0 - image_weight),
+            explanation=explanation,
+            model=self.identity,
+        )
