@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from dermmm import NOTICE, __version__, load
 from dermmm.prediction import Prediction
@@ -20,8 +20,15 @@ from dermmm.prediction import Prediction
 COLUMNS = ("case_id", "image", "text")
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells about a wrong argument in one line, as about any other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m dermmm", description=__doc__, epilog=NOTICE)
+    parser = Parser(prog="python -m dermmm", description=__doc__, epilog=NOTICE)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -47,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except (ValueError, OSError) as error:
-        print(f"error: {error}".replace("\n", " "), file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     return 0
 
@@ -94,19 +101,22 @@ def run_batch(options: argparse.Namespace) -> None:
             except (ValueError, OSError) as error:
                 result["error"] = _inert(str(error))
             writer.writerow(result)
-    os.replace(temporary, out)
+    temporary.replace(out)
 
 
 def _read_cases(path: Path) -> Iterator[dict[str, str]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(
-                f"{path}: column {', '.join(missing)} is missing; expected {', '.join(COLUMNS)}"
-            )
-        for row in reader:
-            yield {name: (row[name] or "").strip() for name in COLUMNS}
+        try:
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ValueError(
+                    f"{path}: column {', '.join(missing)} is missing; expected {', '.join(COLUMNS)}"
+                )
+            for row in reader:
+                yield {name: (row[name] or "").strip() for name in COLUMNS}
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not a CSV in UTF-8 ({error}); save it as one") from None
 
 
 def _batch_row(prediction: Prediction) -> dict[str, Any]:
@@ -122,8 +132,8 @@ def _batch_row(prediction: Prediction) -> dict[str, Any]:
 
 def _inert(value: str) -> str:
     """Keep a spreadsheet from running the value as a formula; a plain negative number stays."""
-    if value[:1] in "=+@\t\r" or (value[:1] == "-" and not value[1:].isdigit()):
-        return "'" + value if value else value
+    if value.startswith(tuple("=+-@\t\r")) and not re.fullmatch(r"-[0-9]+(\.[0-9]+)?", value):
+        return "'" + value
     return value
 
 

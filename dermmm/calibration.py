@@ -24,12 +24,15 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
         a temperature in 0.05..20.
 
     Raises:
-        ValueError: no case was given, or a target has a logit of -inf.
+        ValueError: no case was given, or the logit of a target is -inf or NaN.
     """
     if len(logits) == 0:
         raise ValueError("got no held-out case; expected at least one to fit a temperature on")
-    if torch.isinf(logits.gather(1, targets[:, None])).any():
-        raise ValueError("a target is a condition that this modality never learned; leave it out")
+    if not torch.isfinite(logits.gather(1, targets[:, None])).all():
+        raise ValueError(
+            "the logit of a target is not finite: the modality never learned that condition, or "
+            "training diverged; leave such cases out"
+        )
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
     logits = logits.double()

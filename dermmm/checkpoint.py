@@ -11,7 +11,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,6 @@ def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
         ValueError: a file would be 10 MB or larger, or a weight does not fit in half precision.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, bytes] = {}
     for part in PARTS:
         contents[f"{part}.safetensors"] = safetensors.torch.save(
@@ -82,6 +83,8 @@ def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
     for name, content in contents.items():
         if len(content) >= MAX_FILE_BYTES:
             raise ValueError(f"{name} would have {len(content)} bytes; make the model narrower")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
         _write_whole(folder / name, content)
     config: dict[str, Any] = {
         "format": FORMAT,
@@ -112,11 +115,11 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
     folder = Path(folder)
     config = _read_config(folder)
     contents = {name: _read_verified(folder, name, config["files"]) for name in FILES}
+    model_config = ModelConfig(**config["architecture"])
     try:
-        model_config = ModelConfig(**config["architecture"])
-    except TypeError as error:
-        raise ValueError(f"{folder / 'config.json'}: field 'architecture': {error}") from None
-    tokenizer = Tokenizer.from_json(contents[TOKENIZER].decode(), model_config.max_tokens)
+        tokenizer = Tokenizer.from_json(contents[TOKENIZER].decode(), model_config.max_tokens)
+    except ValueError as error:
+        raise ValueError(f"{folder / TOKENIZER}: {error}") from None
     for field, got, expected in (
         ("conditions", len(config["conditions"]), model_config.conditions),
         ("architecture.vocabulary", model_config.vocabulary, tokenizer.vocabulary),
@@ -168,18 +171,44 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{path}: field 'preprocessing' is {config['preprocessing']}, "
             f"this version does {PREPROCESSING}"
         )
+    sizes = [field.name for field in dataclasses.fields(ModelConfig)]
+    _check_numbers(path, "architecture", config["architecture"], sizes, int)
+    for part in ("text", "fusion"):
+        width, heads = (config["architecture"][f"{part}_{what}"] for what in ("width", "heads"))
+        if width % heads:
+            raise ValueError(
+                f"{path}: field 'architecture.{part}_heads' is {heads}, "
+                f"expected a divisor of {part}_width {width}"
+            )
     temperatures = config["calibration"].get("temperature")
-    if not isinstance(temperatures, dict) or set(temperatures) != set(ANSWERS):
-        raise ValueError(f"{path}: field 'calibration.temperature' needs {', '.join(ANSWERS)}")
+    _check_numbers(path, "calibration.temperature", temperatures, ANSWERS, (int, float))
     return config
+
+
+def _check_numbers(
+    path: Path, field: str, got: Any, names: Sequence[str], kind: type | tuple[type, ...]
+) -> None:
+    """Every one of the ``names`` must be there and be a number above 0, and nothing else."""
+    if not isinstance(got, dict):
+        raise ValueError(f"{path}: field '{field}' is missing or no object of {', '.join(names)}")
+    for name in sorted({*names, *got}):
+        if name not in got or name not in names:
+            state = "missing; get the checkpoint again" if name in names else "unknown"
+            raise ValueError(f"{path}: field '{field}.{name}' is {state}")
+        value = got[name]
+        if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
+            raise ValueError(f"{path}: field '{field}.{name}' is {value!r}, expected a number > 0")
 
 
 def _read_verified(folder: Path, name: str, files: dict[str, Any]) -> bytes:
     path = folder / name
-    if name not in files or "sha256" not in files[name]:
-        raise ValueError(f"{folder / 'config.json'}: field 'files.{name}.sha256' is missing")
+    for key in ("sha256", "bytes"):
+        if not isinstance(files.get(name), dict) or key not in files[name]:
+            raise ValueError(f"{folder / 'config.json'}: field 'files.{name}.{key}' is missing")
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint file {path} is missing; get the checkpoint again")
+    if path.stat().st_size != files[name]["bytes"]:
+        raise ValueError(f"{path}: does not match 'files.{name}.bytes'; it was altered or cut off")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != files[name]["sha256"]:
         raise ValueError(f"{path}: does not match 'files.{name}.sha256'; it was altered or cut off")

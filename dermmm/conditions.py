@@ -451,6 +451,8 @@ LOOK_ALIKES: tuple[str, ...] = (
     "popular urticaria",
     "pupalar urticaria",
     "urticaria papulosa",
+    "urticaria papule",
+    "urticarial papule",
     "urticaria pigmentosa",
     "pigmentary urticaria",
     "urticarial vasculitis",
@@ -462,6 +464,7 @@ LOOK_ALIKES: tuple[str, ...] = (
     "german measles",
     "morbilliform",
     "measles like",
+    "measles type",
     "varicella zoster",
     "guttate leukoderma",
     "chemical leukoderma",
@@ -473,6 +476,7 @@ LOOK_ALIKES: tuple[str, ...] = (
         for nevus in ("nevus", "naevus")
         for kind in (
             "achromic",
+            "amelanotic",
             "anemic",
             "becker",
             "becker's",
@@ -501,12 +505,12 @@ LOOK_ALIKES: tuple[str, ...] = (
     "anemia mole",
 )
 
-# Longer endings first. The plural, or the singular itself.
+# The ending of a name, and what may stand there in singular and plural; the first that fits.
 _ENDINGS = (
     ("sis", "s[ie]s"),
     ("us", "(?:us|i|uses)"),
     ("oma", "oma(?:s|ta)?"),
-    ("ca", "ca"),
+    ("lentigo", "lentig(?:os?|ines)"),
     ("y", "(?:y|ies)"),
     ("s", "s"),
 )
@@ -531,7 +535,7 @@ _MEANINGS: dict[str, str] = {
         for condition in CONDITIONS
         for phrase in (condition.name.replace(",", ""), *condition.synonyms)
     },
-    **{phrase: "" for phrase in LOOK_ALIKES},
+    **dict.fromkeys(LOOK_ALIKES, ""),
 }
 _PHRASES = sorted(_MEANINGS, key=lambda phrase: (-len(phrase), phrase))  # the longest wins
 _ANY_NAME = re.compile(

@@ -1,4 +1,4 @@
-"""Gated cross-attention (GCA): words look at the photo, the photo looks at the words, a gate weighs.
+"""Gated cross-attention (GCA): words look at the photo, the photo at the words, a gate weighs.
 
 Shapes: B batch, N image patches, T tokens, D fusion width, K conditions.
 
@@ -130,8 +130,8 @@ class GatedCrossAttention(nn.Module):
         """Fuse a batch.
 
         Args:
-            patches: (B, N, image_width); any values where the photo is absent.
-            states: (B, T, text_width); any values where the text is absent.
+            patches: (B, N, image_width); any finite values where the photo is absent.
+            states: (B, T, text_width); any finite values where the text is absent.
             token_mask: (B, T) bool, True at real tokens.
             image_present, text_present: (B,) bool; at least one is True in every row.
         """
@@ -148,7 +148,9 @@ class GatedCrossAttention(nn.Module):
         image_mask = image_mask | ~image_present[:, None]
         text_mask = text_mask | ~text_present[:, None]
 
-        words, words_on_patches = self.text_to_image(text, image, image_mask)  # (B, T, D), (B, T, N)
+        words, words_on_patches = self.text_to_image(
+            text, image, image_mask
+        )  # (B, T, D), (B, T, N)
         regions, patches_on_words = self.image_to_text(image, text, text_mask)
         image_vector = masked_mean(regions, image_mask)  # (B, D)
         text_vector = masked_mean(words, text_mask)  # (B, D)

@@ -24,7 +24,7 @@ class ImageEncoder(nn.Module):
         self.features = (
             torchvision_models()
             .efficientnet_b0(weights=None, stochastic_depth_prob=stochastic_depth)
-            .features
+            .features.to(memory_format=torch.channels_last)
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

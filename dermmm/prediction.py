@@ -29,8 +29,9 @@ class Gate:
 class Word:
     """One word of the description: ``text == description[start:end]``.
 
-    ``weight`` lies in 0..1; the weights of all words of a description sum to 1.
-    ``attention`` (h, w) sums to 1 and tells where on the photo this word looked; None without photo.
+    ``weight`` lies in 0..1; the weights of all words of a description sum to 1. ``attention``
+    (h, w) sums to 1 and tells where on the photo this word looked. It is None without photo. A word
+    past the model's token limit was not read: its weight is 0 and its attention None.
     """
 
     text: str

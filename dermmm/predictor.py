@@ -50,24 +50,16 @@ class Predictor:
 
         Raises:
             FileNotFoundError: ``image`` is a path where nothing is.
-            ValueError: neither was given, the text is empty, or the photo cannot be read.
+            ValueError: neither was given, the text has no words, or the photo cannot be read.
         """
-        if text is not None and not isinstance(text, str):
-            raise ValueError(f"got a {type(text).__name__} as text; give a string")
-        if text is not None and not text.strip():
-            raise ValueError("the description is empty; write a few words, or give only a photo")
-        if text is not None and len(text) > MAX_CHARACTERS:
-            raise ValueError(
-                f"the description has {len(text)} characters; at most {MAX_CHARACTERS} are read"
-            )
         if image is None and text is None:
             raise ValueError("got neither photo nor description; give at least one of them")
+        if text is not None:
+            _check_text(text)
         model, tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
         photo = None if image is None else open_photo(image)
         pixels = None if photo is None else to_input(photo, model.config.image_size)
         token_ids, token_mask = (None, None) if text is None else tokenizer([text])
-        if text is not None and token_mask is not None and not token_mask.any():
-            raise ValueError("the description has no readable words; write a few plain words")
         with torch.inference_mode():
             output = model(pixels, token_ids, token_mask)
 
@@ -104,3 +96,18 @@ class Predictor:
             explanation=explanation,
             model=self.identity,
         )
+
+
+def _check_text(text: str) -> None:
+    if not isinstance(text, str):
+        raise ValueError(f"got a {type(text).__name__} as text; give a string")
+    if not text.strip():
+        raise ValueError("the description is empty; write a few words, or give only a photo")
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(
+            f"the description has {len(text)} characters; at most {MAX_CHARACTERS} are read"
+        )
+    if not any(character.isalnum() for character in text):
+        raise ValueError("the description has no readable words; write a few plain words")
+    if any("\ud800" <= character <= "\udfff" for character in text):  # cannot be UTF-8
+        raise ValueError("the description has broken characters; type or copy it again")

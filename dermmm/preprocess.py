@@ -41,28 +41,12 @@ def open_photo(photo: Photo) -> Image.Image:
         FileNotFoundError: the path does not exist.
         ValueError: not a photo that can be read; says what was got and what is expected.
     """
-    if isinstance(photo, Image.Image):
-        return _upright_rgb(photo)
     if isinstance(photo, np.ndarray):
-        return _upright_rgb(_from_array(photo))
-    if isinstance(photo, bytes | bytearray | memoryview):
-        content = bytes(photo)
-    elif isinstance(photo, str | PathLike):
-        path = Path(photo)
-        if not path.is_file():
-            raise FileNotFoundError(f"no photo at {path}; give the path of an image file")
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(_too_many_bytes(path.stat().st_size))
-        content = path.read_bytes()
-    else:
-        raise ValueError(
-            f"got a {type(photo).__name__} as photo; give a PIL image, a uint8 array, a path or bytes"
-        )
-    if not content:
-        raise ValueError("the photo is an empty file; save or upload it again")
-    if len(content) > MAX_BYTES:
-        raise ValueError(_too_many_bytes(len(content)))
+        photo = _from_array(photo)
+    content = b"" if isinstance(photo, Image.Image) else _read(photo)
     try:
+        if isinstance(photo, Image.Image):
+            return _upright_rgb(photo)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_size(image.size)
             # JPEG only: decode at a fraction of the size when that still covers what we keep.
@@ -77,7 +61,7 @@ def open_photo(photo: Photo) -> Image.Image:
             f"the photo has too many pixels; at most {MAX_PIXELS // 1_000_000} megapixels are "
             "read, make it smaller first"
         ) from None
-    except ValueError:
+    except _UnfitSizeError:
         raise
     except Exception as error:  # decoders raise many types on damaged files
         raise ValueError(
@@ -104,12 +88,38 @@ def to_input(image: Image.Image, size: int) -> Tensor:
     return normalise(torch.from_numpy(square(image, size).copy()).unsqueeze(0))
 
 
+class _UnfitSizeError(ValueError):
+    """Our own refusal, told apart from what decoders raise."""
+
+
+def _read(photo: object) -> bytes:
+    if isinstance(photo, bytes | bytearray | memoryview):
+        content = bytes(photo)
+    elif isinstance(photo, str | PathLike):
+        path = Path(photo)
+        if not path.is_file():
+            raise FileNotFoundError(f"no photo at {path}; give the path of an image file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(_too_many_bytes(path.stat().st_size))
+        content = path.read_bytes()
+    else:
+        raise ValueError(
+            f"got a {type(photo).__name__} as photo; "
+            "give a PIL image, a uint8 array, a path or a file's bytes"
+        )
+    if not content:
+        raise ValueError("the photo is an empty file; save or upload it again")
+    if len(content) > MAX_BYTES:
+        raise ValueError(_too_many_bytes(len(content)))
+    return content
+
+
 def _upright_rgb(image: Image.Image) -> Image.Image:
     _check_size(image.size)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # 16- and 32-bit greyscale: scale to 8 bits
         values = np.asarray(image, dtype=np.float64)
-        values = np.nan_to_num(values)
+        values = np.nan_to_num(values, posinf=0, neginf=0)
         low, high = float(values.min()), float(values.max())
         image = Image.fromarray(((values - low) / max(high - low, 1e-9) * 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -133,12 +143,12 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 def _check_size(size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(
+        raise _UnfitSizeError(
             f"the photo has {size[0]} x {size[1]} pixels; at most {MAX_PIXELS // 1_000_000} "
             "megapixels are read, make it smaller first"
         )
     if min(size) < MIN_SIDE:
-        raise ValueError(
+        raise _UnfitSizeError(
             f"the photo has {size[0]} x {size[1]} pixels; expected at least {MIN_SIDE} on each side"
         )
 

@@ -6,6 +6,7 @@ Byte-level, so that misspellings, units and non-English letters always survive a
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -14,7 +15,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
 PAD, MASK = "[PAD]", "[MASK]"
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*")
+_LETTERS = r"\w[\w\u0300-\u036f]*"  # with combining accents, as in "e" + "\u0301"
+_WORD = re.compile(rf"{_LETTERS}(?:['’\-]{_LETTERS})*")
 
 
 class Tokenizer:
@@ -78,9 +80,9 @@ class Tokenizer:
             owner: for each of the T tokens the index of its word, or -1 (punctuation alone).
         """
         spans = [match.span() for match in _WORD.finditer(text)]
+        starts = [start for start, _ in spans]
         owner = []
         for start, end in self.backend.encode(text).offsets:
-            overlaps = [min(end, e) - max(start, s) for s, e in spans]
-            best = max(range(len(spans)), key=overlaps.__getitem__, default=-1)
-            owner.append(best if best >= 0 and overlaps[best] > 0 else -1)
+            word = bisect_left(starts, end) - 1  # the last word that starts before the token ends
+            owner.append(word if word >= 0 and spans[word][1] > start else -1)
         return spans, owner

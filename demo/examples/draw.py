@@ -59,7 +59,7 @@ def dark_spot(rng: np.random.Generator) -> np.ndarray:
 
 
 def itchy_patches(rng: np.random.Generator) -> np.ndarray:
-    """Smooth raised patches, paler in the middle, on brown skin."""
+    """Smooth raised patches, paler in the middle, on olive skin."""
     picture, height = skin(OLIVE, rng), np.zeros((HEIGHT, WIDTH))
     for centre, radius in (
         ((130, 110), 52), ((235, 150), 44), ((350, 95), 60), ((400, 235), 46),
@@ -99,7 +99,15 @@ def shiny_bump(rng: np.random.Generator) -> np.ndarray:
     # Vessels run over the dome in slow bends and fork once.
     canvas = Image.new("L", (WIDTH, HEIGHT))
     pen = ImageDraw.Draw(canvas)
-    for start, length in ((2.6, 15), (2.6, 9), (3.6, 17), (4.9, 11), (0.2, 16), (0.2, 8), (1.2, 12)):
+    for start, length in (
+        (2.6, 15),
+        (2.6, 9),
+        (3.6, 17),
+        (4.9, 11),
+        (0.2, 16),
+        (0.2, 8),
+        (1.2, 12),
+    ):
         x, y = 258 + 76 * np.cos(start), 195 + 76 * np.sin(start)
         course, points = start + np.pi + rng.normal(0, 0.5), []
         for _ in range(length * 2):

@@ -20,10 +20,10 @@ class Row:
     group_id: str
     photo: Path | None
     photo_kind: str  # "clinical", "dermoscopic", or "" without photo
-    fields: Mapping[str, str]  # allowed structured fields, published names and values; empty left out
+    fields: Mapping[str, str]  # allowed fields, published names and values; empty ones left out
     text: str  # free text, "" where the source has none
     label: str  # as published
-    label_weights: Mapping[str, float] = field(default_factory=dict)  # published labels, when annotators disagree
+    label_weights: Mapping[str, float] = field(default_factory=dict)  # when annotators disagree
     skin_type: str = ""  # Fitzpatrick "I".."VI"
     licence: str = ""
     unusable: str = ""  # why the publisher or its annotators call it unusable, "" otherwise

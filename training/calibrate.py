@@ -1,0 +1,84 @@
+"""Fit one temperature for each answer on validation, and write the checkpoint.
+
+    python -m training.calibrate --data runs/first/data --out runs/first
+
+The temperature of the photo answer is fitted on validation photos, that of the text answer on
+validation texts, that of the fused answer on every validation case as it is: true pairs, photos
+alone and texts alone. Writes `OUT/checkpoint`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dermmm import __version__, checkpoint
+from dermmm.calibration import fit_temperature
+from dermmm.checkpoint import Checkpoint
+from dermmm.conditions import NAMES
+from training import fusion, text_classifier
+from training.answers import answer_rows
+from training.dataset import condition_index, fingerprint, read_manifest
+from training.stage import Stage, run_stage
+
+NAME = "calibrate"
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    preset: str
+
+
+def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
+    manifest = read_manifest(data)
+    held_out = manifest[(manifest["split"] == "val") & (manifest["condition"] != "")]
+    model, tokenizer = fusion.load_model(out)
+
+    photos = held_out[held_out["photo"] != ""]
+    texts = text_classifier.cases_with_text(manifest, "val")
+    logits = {
+        "image": (answer_rows(model, tokenizer, data, photos, use=("image",)).image_logits, photos),
+        "text": (answer_rows(model, tokenizer, data, texts, use=("text",)).text_logits, texts),
+        "fused": (answer_rows(model, tokenizer, data, held_out).fused_logits, held_out),
+    }
+    temperatures, cases = {}, {}
+    for answer, (values, rows) in logits.items():
+        targets = torch.from_numpy(condition_index(rows))
+        known = torch.isfinite(values[torch.arange(len(targets)), targets])
+        temperatures[answer] = fit_temperature(values[known], targets[known])
+        cases[answer] = int(known.sum())
+    checkpoint.save(
+        Checkpoint(
+            model=model,
+            tokenizer=tokenizer,
+            conditions=NAMES,
+            temperatures=temperatures,
+            version=__version__,
+            provenance={
+                "preset": config.preset,
+                "data": fingerprint(data),
+                "commit": _commit(),
+                "initialisation": "random; no pretrained weights of any kind",
+            },
+            metrics={},
+        ),
+        out / "checkpoint",
+    )
+    return {"temperature": temperatures, "cases": cases}
+
+
+def _commit() -> str:
+    """The commit that the code was at, marked where files differ from it; "" outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    here = Path(__file__).parent
+    result = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    return result.stdout.strip()
+
+
+STAGE = Stage(NAME, main)
+
+if __name__ == "__main__":
+    run_stage(STAGE, __doc__)

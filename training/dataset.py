@@ -1,0 +1,97 @@
+"""What every training stage reads: the cleaned manifest, photos packed in memory, and texts.
+
+Photos are decoded once at the size a stage needs and kept as bytes in one memory-mapped array, so
+that the model and not the loader is the limit. Shapes: P photos, S pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from dermmm.conditions import INDEX, NAMES
+from dermmm.preprocess import open_photo, square
+
+
+def read_manifest(data: Path) -> pd.DataFrame:
+    """Read the manifest that `training.clean` wrote: one row a case, every cell a string.
+
+    Raises:
+        FileNotFoundError: ``data`` holds no manifest; says which command makes it.
+    """
+    path = data / "manifest.csv"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no manifest at {path}; run `python -m training.clean --raw RAW --out {data}` first"
+        )
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def fingerprint(data: Path) -> str:
+    """SHA-256 of the manifest: which photos and facts, in which splits, a model was trained on."""
+    return hashlib.sha256((data / "manifest.csv").read_bytes()).hexdigest()
+
+
+def condition_index(rows: pd.DataFrame) -> np.ndarray:
+    """(rows,) int64 index of each row's condition, -1 where its label maps to none."""
+    return np.array([INDEX.get(name, -1) for name in rows["condition"]], dtype=np.int64)
+
+
+def soft_targets(rows: pd.DataFrame) -> np.ndarray:
+    """(rows, K) float32: how the annotators' weight is spread over conditions; sums to 1."""
+    targets = np.zeros((len(rows), len(NAMES)), dtype=np.float32)
+    for row, (condition, weights) in enumerate(
+        zip(rows["condition"], rows["targets"], strict=True)
+    ):
+        for name, weight in (json.loads(weights) or {condition: 1.0}).items():
+            targets[row, INDEX[name]] = weight
+    return targets / targets.sum(axis=1, keepdims=True)
+
+
+def pack_photos(data: Path, photos: Sequence[str], size: int, cache: Path) -> np.ndarray:
+    """Decode photos to one array (P, S, S, 3) uint8, kept on disk in ``cache`` and mapped.
+
+    Args:
+        photos: paths relative to ``data``, as in the manifest.
+        size: S; the photos are scaled as `dermmm.preprocess.square` does for the model.
+    """
+    key = hashlib.sha256("\n".join([fingerprint(data), str(size), *photos]).encode()).hexdigest()
+    path = cache / f"photos-{size}-{key[:16]}.npy"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        packed = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
+        )
+
+        def decode(index: int) -> None:
+            packed[index] = square(open_photo(data / photos[index]), size)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(
+                tqdm(
+                    pool.map(decode, range(len(photos))),
+                    total=len(photos),
+                    desc=f"pack {size} px",
+                    unit="photo",
+                )
+            )
+        packed.flush()
+        del packed
+        temporary.replace(path)
+    return np.load(path, mmap_mode="r")
+
+
+def read_texts(data: Path, rows: pd.DataFrame) -> list[list[str]]:
+    """The text variants of each row, [] where it has none."""
+    return [
+        (data / path).read_text(encoding="utf-8").splitlines() if path else []
+        for path in rows["text_path"]
+    ]

@@ -1,0 +1,245 @@
+"""The one training loop: any stage, one process or many, resumable after a kill.
+
+It goes through `accelerate`, so `python -m training.simclr` and
+`accelerate launch --num_processes 8 -m training.simclr` are the same code. Everything random in a
+step derives from (seed, step, process), so that a resumed run repeats what the killed one would
+have done. The state is one safetensors file, replaced whole; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+STATE = "state.safetensors"
+LOG = "log.jsonl"
+LOG_EVERY = 10  # steps
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How a stage is optimised: AdamW, linear warm-up, then cosine to zero."""
+
+    epochs: int
+    batch_size: int  # over all processes
+    learning_rate: float
+    weight_decay: float = 0.05
+    warmup: float = 0.1  # share of all steps
+    clip_norm: float = 1.0
+    save_seconds: float = 60.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where in the run a batch stands."""
+
+    indices: np.ndarray  # (B,) this process' part of the batch
+    progress: float  # 0..1 of the whole run
+    device: torch.device
+
+
+Sampler = Callable[[int], np.ndarray]  # epoch -> indices, the same in every process
+BatchLoss = Callable[[nn.Module, Step], Tensor]
+
+
+def shuffled(count: int, seed: int) -> Sampler:
+    """Every index once an epoch, in a new order each epoch."""
+    return lambda epoch: np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def weighted(weights: np.ndarray, seed: int) -> Sampler:
+    """As many draws as indices, with replacement, in proportion to ``weights``."""
+    shares = weights / weights.sum()
+    return lambda epoch: np.random.default_rng([seed, epoch]).choice(
+        len(shares), size=len(shares), p=shares
+    )
+
+
+def inverse_class_frequency(classes: np.ndarray) -> np.ndarray:
+    """A weight for each item with which every class is drawn equally often."""
+    _, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    return 1.0 / counts[inverse]
+
+
+def fit(
+    folder: Path, module: nn.Module, batch_loss: BatchLoss, sampler: Sampler, config: LoopConfig
+) -> float:
+    """Train ``module`` in place and return the minutes it took, over all resumed parts.
+
+    ``folder`` receives the state, a log with a line every few steps, and a picture of the loss.
+    A finished run is not repeated: its weights are loaded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _keep_freed_memory()
+    accelerator = Accelerator(mixed_precision="bf16")
+    trainable = [weight for weight in module.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(
+        _decay_groups(trainable, config.weight_decay), lr=config.learning_rate
+    )
+    steps_per_epoch = max(1, len(sampler(0)) // config.batch_size)
+    total = steps_per_epoch * config.epochs
+    step, seconds = _load_state(folder / STATE, module, optimiser)
+    if step >= total:
+        return seconds / 60
+    _truncate_log(folder / LOG, step)
+    wrapped, optimiser = accelerator.prepare(module, optimiser)
+    wrapped.train()
+
+    started = saved = time.monotonic()
+    resumed_seconds = seconds
+    bar = tqdm(
+        total=total,
+        initial=step,
+        desc=folder.name,
+        unit="step",
+        disable=not accelerator.is_main_process,
+    )
+    losses: list[float] = []
+    order, order_epoch = np.array([], dtype=np.int64), -1
+    while step < total:
+        epoch, position = divmod(step, steps_per_epoch)
+        if epoch != order_epoch:
+            order, order_epoch = sampler(epoch), epoch
+        batch = order[position * config.batch_size : (position + 1) * config.batch_size]
+        torch.manual_seed((config.seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
+        rate = _set_rate(optimiser, step, total, config)
+        with accelerator.autocast():
+            mine = np.array_split(batch, accelerator.num_processes)[accelerator.process_index]
+            loss = batch_loss(wrapped, Step(mine, step / total, accelerator.device))
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(trainable, config.clip_norm)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(
+                f"{folder.name}: the loss is {losses[-1]} at step {step}; lower the learning rate"
+            )
+        step += 1
+        bar.update()
+        seconds = resumed_seconds + time.monotonic() - started
+        if accelerator.is_main_process and (step % LOG_EVERY == 0 or step == total):
+            mean = float(np.mean(losses))
+            losses.clear()
+            bar.set_postfix(loss=f"{mean:.3f}")
+            line = {"step": step, "epoch": step / steps_per_epoch, "loss": mean, "rate": rate}
+            line |= {"seconds": round(seconds, 1)}
+            with (folder / LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+        due = time.monotonic() - saved > config.save_seconds
+        if accelerator.is_main_process and (due or step == total):
+            _save_state(folder / STATE, module, optimiser, step, seconds)
+            saved = time.monotonic()
+    bar.close()
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        plot_loss(folder)
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # undo what `prepare` did to forward
+    module.to("cpu")
+    return seconds / 60
+
+
+def plot_loss(folder: Path) -> None:
+    """Draw the log's loss curve to ``folder``/loss.png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    log = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
+    axes.plot([line["epoch"] for line in log], [line["loss"] for line in log])
+    axes.set(title=folder.name, xlabel="epoch", ylabel="training loss")
+    figure.savefig(folder / "loss.png", dpi=120)
+    pyplot.close(figure)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep large freed blocks instead of handing each back to the kernel.
+
+    A step frees and asks for the same hundreds of megabytes again; zeroing those pages anew cost
+    up to four fifths of a training step on two cores (`benchmarks/training_step.py`).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+
+
+def _decay_groups(weights: list[nn.Parameter], decay: float) -> list[dict[str, object]]:
+    """Weight decay on matrices only, not on biases and norms."""
+    return [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, step: int, total: int, config: LoopConfig) -> float:
+    warm = max(1, round(config.warmup * total))
+    if step < warm:
+        share = (step + 1) / warm
+    else:
+        share = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+    for group in optimiser.param_groups:
+        group["lr"] = config.learning_rate * share
+    return config.learning_rate * share
+
+
+def _save_state(
+    path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, seconds: float
+) -> None:
+    tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
+    content = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"step": str(step), "seconds": str(seconds)},
+    )
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _load_state(
+    path: Path, module: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[int, float]:
+    if not path.is_file():
+        return 0, 0.0
+    weights: dict[str, Tensor] = {}
+    moments: dict[int, dict[str, Tensor]] = {}
+    with safetensors.safe_open(path, framework="pt") as state:
+        for key in state.keys():  # noqa: SIM118  (safe_open is not a dict)
+            part, _, name = key.partition(".")
+            if part == "module":
+                weights[name] = state.get_tensor(key)
+            else:
+                index, _, moment = name.partition(".")
+                moments.setdefault(int(index), {})[moment] = state.get_tensor(key)
+        metadata = state.metadata()
+    module.load_state_dict(weights)
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": moments, "param_groups": groups})
+    return int(metadata["step"]), float(metadata["seconds"])
+
+
+def _truncate_log(path: Path, step: int) -> None:
+    """Drop lines after ``step``: a killed run logged further than its last saved state."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        path.write_text("".join(kept), encoding="utf-8")

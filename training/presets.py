@@ -1,0 +1,89 @@
+"""Every stage's settings for three budgets.
+
+* smoke: seconds a stage on made data, to see that the path is whole.
+* cpu: two cores, a little over an hour; what the first checkpoints were made with.
+* gpu: one GPU or more, a few hours. Started on CPU with made data; never yet run on a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from training.calibrate import CalibrateConfig
+from training.evaluate import EvaluateConfig
+from training.fusion import FusionConfig
+from training.image_classifier import ImageClassifierConfig
+from training.loop import LoopConfig
+from training.pairing import PairingConfig
+from training.probe import ProbeConfig
+from training.simclr import SimclrConfig
+from training.text_classifier import TextClassifierConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The settings of one run; a field a stage, named as the stage is."""
+
+    simclr: SimclrConfig
+    image_classifier: ImageClassifierConfig
+    text_classifier: TextClassifierConfig
+    probe: ProbeConfig
+    pairing: PairingConfig
+    fusion: FusionConfig
+    calibrate: CalibrateConfig
+    evaluate: EvaluateConfig
+
+
+CPU = Preset(
+    simclr=SimclrConfig(
+        LoopConfig(epochs=5, batch_size=192, learning_rate=2e-3, weight_decay=1e-4),
+        size=64,
+        pack=112,
+    ),
+    image_classifier=ImageClassifierConfig(
+        LoopConfig(epochs=13, batch_size=64, learning_rate=2e-3),
+        sizes=((0.75, 96), (1.0, 128)),
+        pack=160,
+    ),
+    text_classifier=TextClassifierConfig(LoopConfig(epochs=12, batch_size=64, learning_rate=1e-3)),
+    probe=ProbeConfig(image_size=128),
+    pairing=PairingConfig(image_size=128),
+    fusion=FusionConfig(LoopConfig(epochs=5, batch_size=64, learning_rate=5e-4), image_size=128),
+    calibrate=CalibrateConfig("cpu"),
+    evaluate=EvaluateConfig(),
+)
+
+GPU = Preset(
+    simclr=SimclrConfig(
+        LoopConfig(epochs=200, batch_size=1024, learning_rate=2e-3, weight_decay=1e-4),
+        size=160,
+        pack=208,
+    ),
+    image_classifier=ImageClassifierConfig(
+        LoopConfig(epochs=100, batch_size=256, learning_rate=2e-3),
+        sizes=((0.5, 128), (0.8, 160), (1.0, 224)),
+        pack=224,
+    ),
+    text_classifier=TextClassifierConfig(LoopConfig(epochs=40, batch_size=128, learning_rate=1e-3)),
+    probe=ProbeConfig(image_size=224, max_train=100_000),
+    pairing=PairingConfig(image_size=224),
+    fusion=FusionConfig(LoopConfig(epochs=10, batch_size=128, learning_rate=5e-4), image_size=224),
+    calibrate=CalibrateConfig("gpu"),
+    evaluate=EvaluateConfig(),
+)
+
+_ONE = LoopConfig(epochs=1, batch_size=8, learning_rate=1e-3)
+SMOKE = Preset(
+    simclr=SimclrConfig(_ONE, size=32, pack=64),
+    image_classifier=ImageClassifierConfig(_ONE, sizes=((0.5, 32), (1.0, 64)), pack=64),
+    text_classifier=TextClassifierConfig(
+        replace(_ONE, epochs=2), vocabulary=300, width=48, heads=4, min_cases=1
+    ),
+    probe=ProbeConfig(image_size=64, max_iterations=20),
+    pairing=PairingConfig(image_size=64, clusters=2),
+    fusion=FusionConfig(_ONE, image_size=64, width=48, heads=4),
+    calibrate=CalibrateConfig("smoke"),
+    evaluate=EvaluateConfig(),
+)
+
+PRESETS = {"smoke": SMOKE, "cpu": CPU, "gpu": GPU}

@@ -1,0 +1,88 @@
+"""What every stage shares: where its result is kept, how it is run alone, how weights are saved.
+
+A stage is `main(config, data, out) -> summary`. Run by `training.reproduce` or alone, it writes
+`out/<name>/summary.json` last; a stage whose summary is there with the same configuration is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named step of the training, in `main(config, data, out) -> summary` form."""
+
+    name: str
+    main: Callable[[Any, Path, Path], dict[str, Any]]
+
+
+def run(stage: Stage, config: Any, data: Path, out: Path) -> dict[str, Any]:
+    """Run a stage unless it is done already, and return its summary."""
+    path = out / stage.name / "summary.json"
+    settings = json.loads(json.dumps(dataclasses.asdict(config)))
+    if path.is_file():
+        done = json.loads(path.read_text(encoding="utf-8"))
+        if done["config"] != settings:
+            raise ValueError(
+                f"{path} was made with other settings; remove the folder {path.parent} and the "
+                "stages after it to train anew, or choose another --out"
+            )
+        return done
+    summary = {"config": settings, **stage.main(config, data, out)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def read_summary(out: Path, name: str) -> dict[str, Any]:
+    """The summary of a finished stage. Raises FileNotFoundError where it has not run."""
+    path = out / name / "summary.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no summary at {path}; run the stage {name} first")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def run_stage(stage: Stage, doc: str | None) -> None:
+    """The command line of a single stage."""
+    from training.presets import PRESETS  # the presets import every stage's config
+
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="what training.clean wrote")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    options = parser.parse_args()
+    config = getattr(PRESETS[options.preset], stage.name)
+    print(json.dumps(run(stage, config, options.data, options.out), indent=1))
+
+
+def save_module(module: nn.Module, path: Path) -> None:
+    """Write a module's weights in full precision, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(safetensors.torch.save(module.state_dict()))
+    temporary.replace(path)
+
+
+def load_module(module: nn.Module, path: Path) -> None:
+    """Read weights that `save_module` wrote; strict. Raises FileNotFoundError without them."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}; run the stage {path.parent.name} first")
+    module.load_state_dict(safetensors.torch.load(path.read_bytes()))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it appears whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
