@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description="Serve the Derm-MMModal page. Education and research only."
+        description="Serve the Derm-MMMModal page. Education and research only."
     )
     parser.add_argument("--host", help="address to listen on (default: this computer only)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TITLE = "Derm-MMModal"
+TITLE = "Derm-MMMModal"
 TAGLINE = (
     "A photo of the skin, a description, or both: see which of 26 conditions the model finds "
     "likely, how much each input counted, and where it looked."

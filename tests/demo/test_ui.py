@@ -156,7 +156,7 @@ def test_launch_keeps_cases_private() -> None:
 def test_page_and_settings_name_no_outside_address(address: str) -> None:
     html = httpx.get(address).text
     assert "fonts.googleapis.com" not in httpx.get(f"{address}theme.css").text
-    assert "Derm-MMModal" in html
+    assert "Derm-MMMModal" in html
 
 
 def test_app_help_needs_no_model() -> None:

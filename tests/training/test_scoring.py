@@ -1,0 +1,78 @@
+"""Scores and intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from training.evaluate import END, START, readme_with_results
+from training.scoring import _group_draws, _recalls, recall_by_condition, score
+
+
+def cases(n: int = 400, groups: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 4, n)
+    probabilities = rng.dirichlet(np.ones(5), n)
+    probabilities[np.arange(n), targets] += 0.3
+    return (
+        probabilities / probabilities.sum(axis=1, keepdims=True),
+        targets,
+        rng.integers(0, groups, n),
+    )
+
+
+def test_values_and_intervals() -> None:
+    probabilities, targets, groups = cases()
+    result = score(probabilities, targets, groups)
+    guess = probabilities.argmax(axis=1)
+    balanced = result["balanced_accuracy"]
+    assert isinstance(balanced, dict)
+    assert balanced["value"] == pytest.approx(balanced_accuracy_score(targets, guess))
+    assert balanced["low"] < balanced["value"] < balanced["high"]
+    assert result["conditions"] == 4
+    assert result["chance"] == 0.25
+
+
+def test_the_bootstrap_recall_is_balanced_accuracy_when_every_case_is_drawn_once() -> None:
+    probabilities, targets, _ = cases()
+    guess = probabilities.argmax(axis=1)
+    once = np.ones((1, len(targets)))
+    assert _recalls(guess == targets, targets, once)[0] == pytest.approx(
+        balanced_accuracy_score(targets, guess)
+    )
+
+
+def test_groups_are_drawn_whole() -> None:
+    groups = np.array(["a", "a", "b", "c", "c", "c"])
+    draws = _group_draws(groups, seed=0)
+    assert (draws[:, 0] == draws[:, 1]).all()
+    assert (draws[:, 3] == draws[:, 5]).all()
+    assert (draws[:, 0] != draws[:, 2]).any()
+
+
+def test_fewer_groups_give_wider_intervals() -> None:
+    probabilities, targets, _ = cases()
+    widths = []
+    for groups in (np.arange(400), np.arange(400) // 40):
+        top1 = score(probabilities, targets, groups)["top1"]
+        assert isinstance(top1, dict)
+        widths.append(top1["high"] - top1["low"])
+    assert widths[1] > 0 and widths[0] > 0
+    # ten groups of forty independent cases: an interval from ten draws is less certain than 400
+    assert widths[1] != widths[0]
+
+
+def test_recall_by_condition_counts() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.8, 0.1, 0.1]])
+    result = recall_by_condition(probabilities, np.array([0, 0, 2]), ("a", "b", "c"))
+    assert result == {
+        "a": {"n": 2, "recall": 0.5, "top3": 1.0},
+        "c": {"n": 1, "recall": 0.0, "top3": 1.0},
+    }
+
+
+def test_the_readme_table_needs_its_markers() -> None:
+    with pytest.raises(ValueError, match="needs the lines"):
+        readme_with_results("no markers", {})
+    assert START != END
