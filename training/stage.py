@@ -70,7 +70,9 @@ def run_stage(stage: Stage, doc: str | None) -> None:
 def save_module(module: nn.Module, path: Path) -> None:
     """Write a module's weights in full precision, whole or not at all."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(safetensors.torch.save(module.state_dict()))
+    # contiguous: convolutions lie channels-last in memory, files do not
+    tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    temporary.write_bytes(safetensors.torch.save(tensors))
     temporary.replace(path)
 
 
