@@ -186,7 +186,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _check_numbers(
-    path: Path, field: str, got: Any, names: Sequence[str], kind: type | tuple[type, ...]
+    path: Path,
+    field: str,
+    got: Any,
+    names: Sequence[str],
+    kind: type[int] | tuple[type[int], type[float]],
 ) -> None:
     """Every one of the ``names`` must be there and be a number above 0, and nothing else."""
     if not isinstance(got, dict):

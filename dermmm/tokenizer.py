@@ -61,6 +61,11 @@ class Tokenizer:
     def vocabulary(self) -> int:
         return self.backend.get_vocab_size()
 
+    @property
+    def mask_id(self) -> int:
+        """The id of the token that stands for a hidden word."""
+        return self.backend.token_to_id(MASK)
+
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Encode B texts to token_ids (B, T) int64 and token_mask (B, T) bool, True at tokens."""
         encodings = self.backend.encode_batch(list(texts))

@@ -134,7 +134,9 @@ def test_file_that_is_cut_off_or_missing(folder: Path, name: str) -> None:
 
 def test_missing_config_or_folder(tmp_path: Path) -> None:
     for nowhere in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*: config\.json is missing"):
+        with pytest.raises(
+            FileNotFoundError, match=r"no checkpoint at .*: config\.json is missing"
+        ):
             checkpoints.load(nowhere)
 
 

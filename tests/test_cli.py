@@ -179,7 +179,7 @@ def test_batch_answers_every_row_as_predict_does(
     cases = [
         {"case_id": "both", "image": "photos/spot.png", "text": TEXT},
         {"case_id": "photo", "image": str(photo_path), "text": ""},
-        {"case_id": "text", "image": "", "text": f"{TEXT},\nsince \"Monday\""},
+        {"case_id": "text", "image": "", "text": f'{TEXT},\nsince "Monday"'},
     ]
     # Photos are looked for beside the CSV, wherever the result goes.
     (tmp_path / "results").mkdir()

@@ -96,11 +96,12 @@ def test_mixed_batch_gives_what_each_case_gives_alone(
                 IMAGE_PRESENT[row : row + 1],
                 TEXT_PRESENT[row : row + 1],
             )
-        close = {"atol": 1e-5, "rtol": 1e-5}
-        torch.testing.assert_close(single.fused_logits[0], output.fused_logits[row], **close)
-        torch.testing.assert_close(single.gate[0], output.gate[row], **close)
+        torch.testing.assert_close(
+            single.fused_logits[0], output.fused_logits[row], atol=1e-5, rtol=1e-5
+        )
+        torch.testing.assert_close(single.gate[0], output.gate[row], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(  # the last one is the text alone
-        single.text_logits[0], output.text_logits[TEXT_ONLY], **close
+        single.text_logits[0], output.text_logits[TEXT_ONLY], atol=1e-5, rtol=1e-5
     )
 
 

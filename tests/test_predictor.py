@@ -117,7 +117,16 @@ def test_explanation_of_the_words(answers: dict[str, Prediction]) -> None:
         explanation = answers[given].explanation
         assert explanation is not None and explanation.description == TEXT
         words = explanation.words
-        assert [word.text for word in words] == "Itchy scaly patches 3 cm on both elbows".split()
+        assert [word.text for word in words] == [
+            "Itchy",
+            "scaly",
+            "patches",
+            "3",
+            "cm",
+            "on",
+            "both",
+            "elbows",
+        ]
         assert all(word.text == TEXT[word.start : word.end] for word in words)
         assert sum(word.weight for word in words) == pytest.approx(1)
         for word in words:
@@ -244,5 +253,5 @@ def test_load_and_grid(predictor: Predictor, checkpoint_folder: Path) -> None:
 
 
 def test_load_of_nothing_names_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint at .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*nowhere"):
         dermmm.load(tmp_path / "nowhere")

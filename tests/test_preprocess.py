@@ -175,7 +175,11 @@ def test_float_tiff_with_holes() -> None:
 
 def test_grey_gets_three_equal_channels() -> None:
     values = np.arange(400, dtype=np.uint16).reshape(20, 20).astype(np.uint8)
-    for grey in (values, encode(Image.fromarray(values), "PNG"), encode(Image.fromarray(values), "BMP")):
+    for grey in (
+        values,
+        encode(Image.fromarray(values), "PNG"),
+        encode(Image.fromarray(values), "BMP"),
+    ):
         photo = np.asarray(open_photo(grey))
         assert all(np.array_equal(photo[..., channel], values) for channel in range(3))
 
@@ -233,7 +237,9 @@ def png_header(width: int, height: int) -> bytes:
     """A small PNG file that claims to be that big."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     empty = zlib.compress(b"")
@@ -290,7 +296,7 @@ def test_unfit_photo_is_refused_with_the_remedy(what: str) -> None:
 
 @pytest.mark.parametrize("name", ["nothing-here.jpg", ".", "with\0nul.jpg"])
 def test_missing_path(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FileNotFoundError, match="no photo at .*; give the path of an image file"):
+    with pytest.raises(FileNotFoundError, match=r"no photo at .*; give the path of an image file"):
         open_photo(tmp_path / name)
 
 

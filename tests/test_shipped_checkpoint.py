@@ -33,12 +33,8 @@ def test_conditions_are_the_label_space(shipped: Predictor) -> None:
     assert tuple(shipped.conditions) == NAMES
 
 
-@pytest.mark.parametrize(
-    ("with_photo", "with_text"), [(True, False), (False, True), (True, True)]
-)
-def test_answers(
-    shipped: Predictor, photo: Image.Image, with_photo: bool, with_text: bool
-) -> None:
+@pytest.mark.parametrize(("with_photo", "with_text"), [(True, False), (False, True), (True, True)])
+def test_answers(shipped: Predictor, photo: Image.Image, with_photo: bool, with_text: bool) -> None:
     prediction = shipped.predict(photo if with_photo else None, TEXT if with_text else None)
     assert prediction.probabilities.sum() == pytest.approx(1)
     assert prediction.probabilities.min() >= 0

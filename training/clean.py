@@ -24,7 +24,7 @@ import hashlib
 import io
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ import pandas as pd
 import pandera.pandas as pa
 from datasketch import MinHash, MinHashLSH
 from PIL import Image, ImageOps
-from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
-from scipy.sparse import coo_matrix  # type: ignore[import-untyped]
-from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+from scipy.ndimage import gaussian_filter
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from dermmm.conditions import NAMES
@@ -207,10 +207,10 @@ def condition_of(
     The weights of mapped labels are summed and scaled to 1. The condition is the heaviest, the
     first listed among equals, if mapped labels hold more than half of all weight; else "".
     """
-    targets: Counter[str] = Counter()
+    targets: dict[str, float] = defaultdict(float)
     for label, weight in published.items():
         if (source, label) in label_map:
-            targets[label_map[source, label]] += weight  # type: ignore[assignment]
+            targets[label_map[source, label]] += weight
     mapped, total = sum(targets.values()), sum(published.values())
     if not mapped:
         return "", {}

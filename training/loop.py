@@ -85,7 +85,7 @@ def fit(
     A finished run is not repeated: its weights are loaded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _keep_freed_memory()
+    keep_freed_memory()
     accelerator = Accelerator(mixed_precision="bf16")
     trainable = [weight for weight in module.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -169,7 +169,7 @@ def plot_loss(folder: Path) -> None:
     pyplot.close(figure)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep large freed blocks instead of handing each back to the kernel.
 
     A step frees and asks for the same hundreds of megabytes again; zeroing those pages anew cost

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dermmm.conditions import NAMES
 from dermmm.fusion import ModalityHead
 from dermmm.text_encoder import TextEncoder
-from dermmm.tokenizer import MASK, Tokenizer
+from dermmm.tokenizer import Tokenizer
 from training.dataset import read_manifest, read_texts, soft_targets
 from training.loop import LoopConfig, Step, fit, shuffled
 from training.objectives import balanced_softmax, log_prior
@@ -87,7 +87,7 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
     )
     (out / NAME).mkdir(parents=True, exist_ok=True)
     write_whole(out / NAME / "tokenizer.json", tokenizer.to_json())
-    mask_id = tokenizer.backend.token_to_id(MASK)
+    mask_id = tokenizer.mask_id
     torch.manual_seed(config.loop.seed)
     model = TextClassifier(config, tokenizer.vocabulary)
     model.head.covered.copy_(covered)
