@@ -64,7 +64,9 @@ class Tokenizer:
     @property
     def mask_id(self) -> int:
         """The id of the token that stands for a hidden word."""
-        return self.backend.token_to_id(MASK)
+        mask_id = self.backend.token_to_id(MASK)
+        assert mask_id is not None
+        return mask_id
 
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Encode B texts to token_ids (B, T) int64 and token_mask (B, T) bool, True at tokens."""
