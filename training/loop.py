@@ -70,6 +70,26 @@ def weighted(weights: np.ndarray, seed: int) -> Sampler:
     )
 
 
+def by_length(lengths: np.ndarray, batch_size: int, seed: int, mixed: int = 8) -> Sampler:
+    """Every index once an epoch, items of like length in one batch, so that little is padding.
+
+    Each run of ``mixed`` batches of a shuffled order is sorted by length, then all batches are
+    shuffled: enough order to save padding, enough chance to keep batches different each epoch.
+    """
+
+    def order(epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([seed, epoch])
+        drawn = rng.permutation(len(lengths))
+        runs = range(0, len(drawn), mixed * batch_size)
+        near = [drawn[start : start + mixed * batch_size] for start in runs]
+        ordered = np.concatenate([run[np.argsort(lengths[run], kind="stable")] for run in near])
+        whole = len(ordered) // batch_size * batch_size
+        batches = ordered[:whole].reshape(-1, batch_size)
+        return np.concatenate([rng.permutation(batches).ravel(), ordered[whole:]])
+
+    return order
+
+
 def inverse_class_frequency(classes: np.ndarray) -> np.ndarray:
     """A weight for each item with which every class is drawn equally often."""
     _, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)

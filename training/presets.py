@@ -45,10 +45,10 @@ CPU = Preset(
         sizes=((0.75, 96), (1.0, 128)),
         pack=160,
     ),
-    text_classifier=TextClassifierConfig(LoopConfig(epochs=12, batch_size=64, learning_rate=1e-3)),
-    probe=ProbeConfig(image_size=128),
+    text_classifier=TextClassifierConfig(LoopConfig(epochs=8, batch_size=64, learning_rate=1e-3)),
+    probe=ProbeConfig(image_size=128, max_train=3000),
     pairing=PairingConfig(image_size=128),
-    fusion=FusionConfig(LoopConfig(epochs=5, batch_size=64, learning_rate=5e-4), image_size=128),
+    fusion=FusionConfig(LoopConfig(epochs=4, batch_size=64, learning_rate=5e-4), image_size=128),
     calibrate=CalibrateConfig("cpu"),
     evaluate=EvaluateConfig(),
 )

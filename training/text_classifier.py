@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from dermmm.fusion import ModalityHead
 from dermmm.text_encoder import TextEncoder
 from dermmm.tokenizer import Tokenizer
 from training.dataset import read_manifest, read_texts, soft_targets
-from training.loop import LoopConfig, Step, fit, shuffled
+from training.loop import LoopConfig, Step, by_length, fit
 from training.objectives import balanced_softmax, log_prior
 from training.stage import Stage, load_module, read_summary, run_stage, save_module, write_whole
 
@@ -101,7 +102,9 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
         logits = module(token_ids.to(step.device), token_mask.to(step.device))
         return balanced_softmax(logits, targets[chosen].to(step.device), prior.to(step.device))
 
-    minutes = fit(out / NAME, model, batch_loss, shuffled(len(kept), config.loop.seed), config.loop)
+    lengths = np.array([len(texts[case][0]) for case in kept.tolist()])
+    sampler = by_length(lengths, config.loop.batch_size, config.loop.seed)
+    minutes = fit(out / NAME, model, batch_loss, sampler, config.loop)
     save_module(model.encoder, out / NAME / "encoder.safetensors")
     save_module(model.head, out / NAME / "head.safetensors")
     return {

@@ -14,6 +14,7 @@ from torch import nn
 from training.loop import (
     LoopConfig,
     Step,
+    by_length,
     fit,
     inverse_class_frequency,
     shuffled,
@@ -87,6 +88,19 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(FloatingPointError, match="step 0"):
         fit(tmp_path / "run", module, batch_loss, shuffled(8, 0), replace(CONFIG, epochs=1))
+
+
+def test_batches_by_length_hold_every_item_once_and_little_padding() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 203)
+    sampler = by_length(lengths, batch_size=10, seed=0)
+    order = sampler(0)
+    assert sorted(order) == list(range(203))
+    assert (sampler(1) != order).any()
+
+    def padded(indices: np.ndarray) -> int:
+        return int(lengths[indices[:200]].reshape(-1, 10).max(axis=1).sum())
+
+    assert padded(order) < 0.75 * padded(shuffled(203, seed=0)(0))
 
 
 def test_the_weighted_sampler_draws_every_class_equally_often() -> None:
