@@ -1,4 +1,7 @@
-"""Where the model looked, read from the attention that the fusion returns.
+"""Where the model looked.
+
+With photo and text, this is the attention between them. A photo or text alone has nothing to attend
+to; there it is each part's share of the answer.
 
 Shapes: T tokens, N image patches, h x w the patch grid, W words.
 """
@@ -12,23 +15,37 @@ from dermmm.prediction import Word
 from dermmm.tokenizer import Tokenizer
 
 
-def photo_attention(words_on_patches: Tensor, weights: np.ndarray | None, side: int) -> np.ndarray:
+def photo_attention(words_on_patches: Tensor, weights: np.ndarray, side: int) -> np.ndarray:
     """Attention over the photo for the description as a whole: (h, w), sums to 1.
 
     Args:
-        words_on_patches: (T, N) attention of each token; one absent token where there is no text.
-        weights: (T,) how much each token counts, or None for all alike.
+        words_on_patches: (T, N) attention of each token.
+        weights: (T,) how much each token counts, from `token_weights`.
         side: h = w = side, with side * side == N.
     """
-    attention = words_on_patches.float().numpy()
-    weights = np.ones(len(attention)) if weights is None else weights
-    return _grid(weights @ attention, side)
+    return grid(weights @ words_on_patches.float().numpy(), side)
 
 
 def token_weights(patches_on_words: Tensor) -> np.ndarray:
-    """(N, T) attention of the patches (or of the absent photo) to (T,) weights that sum to 1."""
+    """(N, T) attention of the patches to (T,) weights of the tokens that sum to 1."""
     weights = patches_on_words.float().mean(dim=0).numpy()
     return weights / weights.sum()
+
+
+def evidence_weights(evidence: Tensor, condition: int) -> np.ndarray:
+    """How much each part of a lone photo or text speaks for a condition.
+
+    A class activation map (Zhou et al. 2016, arXiv:1512.04150): the modality heads are linear in
+    the mean of their parts, so each part's share of the answer is exact.
+
+    Args:
+        evidence: (parts, K) from `FusionOutput.patch_evidence` or `token_evidence`.
+
+    Returns:
+        (parts,) weights >= 0 that sum to 1; all alike where no part speaks for the condition.
+    """
+    weights = evidence[:, condition].float().clamp(min=0).numpy()
+    return weights / weights.sum() if weights.sum() > 0 else np.full(len(weights), 1 / len(weights))
 
 
 def explain_words(
@@ -55,10 +72,11 @@ def explain_words(
     if total > 0:
         word_weights = word_weights / total
     return tuple(
-        Word(text[s:e], s, e, float(weight), None if seen is None else _grid(seen, side))
+        Word(text[s:e], s, e, float(weight), None if seen is None else grid(seen, side))
         for (s, e), weight, seen in zip(spans, word_weights, word_maps, strict=True)
     )
 
 
-def _grid(attention: np.ndarray, side: int) -> np.ndarray:
+def grid(attention: np.ndarray, side: int) -> np.ndarray:
+    """(N,) attention in row-major order to (side, side) that sums to 1."""
     return (attention / attention.sum()).reshape(side, side)

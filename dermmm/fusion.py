@@ -26,6 +26,8 @@ class FusionOutput:
     gate: Tensor  # (B, 2) image and text weight, each in 0..1, summing to 1
     words_on_patches: Tensor  # (B, T, N) where each word looks on the photo; rows sum to 1
     patches_on_words: Tensor  # (B, N, T) which words each patch looks at; rows sum to 1
+    patch_evidence: Tensor  # (B, N, K) each patch's part of the image head's evidence, their mean
+    token_evidence: Tensor  # (B, T, K) each token's part of the text head's evidence, their mean
 
 
 class ModalityHead(nn.Module):
@@ -165,5 +167,13 @@ class GatedCrossAttention(nn.Module):
             + self.fused_head(gate[:, :1] * image_vector + gate[:, 1:] * text_vector)
         )
         return FusionOutput(
-            image_logits, text_logits, fused_logits, gate, words_on_patches, patches_on_words
+            image_logits=image_logits,
+            text_logits=text_logits,
+            fused_logits=fused_logits,
+            gate=gate,
+            words_on_patches=words_on_patches,
+            patches_on_words=patches_on_words,
+            # The heads are linear in a mean, so these parts are exact and not an estimate.
+            patch_evidence=self.image_head.evidence(self.image_head.linear(patches)),
+            token_evidence=self.text_head.evidence(self.text_head.linear(states)),
         )

@@ -71,7 +71,8 @@ class Prediction:
     ``by_modality`` has the keys ``image``, ``text`` and ``fused``. Each is a (K,) array of
     calibrated probabilities in the order of ``conditions``, or None where that input was not
     given; NaN marks a condition that the modality never learned, and the others sum to 1.
-    ``fused`` is always there and is the answer.
+    ``fused`` is always there and is the answer; for a photo or a text alone it is that modality's
+    own answer, with 0 where that never learned a condition.
     """
 
     conditions: tuple[str, ...]

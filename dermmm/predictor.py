@@ -12,7 +12,7 @@ import torch
 from dermmm import checkpoint as checkpoints
 from dermmm.calibration import probabilities
 from dermmm.checkpoint import Checkpoint
-from dermmm.explain import explain_words, photo_attention, token_weights
+from dermmm.explain import evidence_weights, explain_words, grid, photo_attention, token_weights
 from dermmm.image_encoder import grid_side
 from dermmm.prediction import Explanation, Gate, ModelIdentity, Prediction
 from dermmm.preprocess import Photo, open_photo, to_input
@@ -69,14 +69,33 @@ class Predictor:
             values = probabilities(logits, temperatures[answer])[0].double().numpy()
             return np.where(torch.isinf(logits[0]).numpy(), np.nan, values)
 
+        answers: dict[str, np.ndarray | None] = {
+            "image": None if photo is None else calibrated(output.image_logits, "image"),
+            "text": None if text is None else calibrated(output.text_logits, "text"),
+        }
+        alone = [values for values in answers.values() if values is not None]
+        # A photo or text alone is answered by its own head, which beats the fused head with an
+        # absent token on validation (docs/training-log.md).
+        fused = (
+            calibrated(output.fused_logits, "fused") if len(alone) == 2 else np.nan_to_num(alone[0])
+        )
+
         explanation = None
         if explain:
             side = grid_side(model.config.image_size)
+            top = int(fused.argmax())
             looks = output.words_on_patches[0]  # (T, N)
-            weights = None if text is None else token_weights(output.patches_on_words[0])
+            attention, weights = None, None
+            if photo is not None and text is not None:
+                weights = token_weights(output.patches_on_words[0])
+                attention = photo_attention(looks, weights, side)
+            elif photo is not None:
+                attention = grid(evidence_weights(output.patch_evidence[0], top), side)
+            else:
+                weights = evidence_weights(output.token_evidence[0], top)
             explanation = Explanation(
                 photo=None if photo is None else np.asarray(photo),
-                attention=None if photo is None else photo_attention(looks, weights, side),
+                attention=attention,
                 description=text,
                 words=()
                 if text is None or weights is None
@@ -87,11 +106,7 @@ class Predictor:
         image_weight = float(output.gate[0, 0])
         return Prediction(
             conditions=self.checkpoint.conditions,
-            by_modality={
-                "image": None if photo is None else calibrated(output.image_logits, "image"),
-                "text": None if text is None else calibrated(output.text_logits, "text"),
-                "fused": calibrated(output.fused_logits, "fused"),
-            },
+            by_modality={**answers, "fused": fused},
             gate=Gate(image=image_weight, text=1.0 - image_weight),
             explanation=explanation,
             model=self.identity,

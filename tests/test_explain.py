@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dermmm.explain import explain_words, photo_attention, token_weights
+from dermmm.explain import evidence_weights, explain_words, photo_attention, token_weights
 from dermmm.tokenizer import Tokenizer
 
 SIDE = 2
@@ -34,9 +34,10 @@ def test_photo_attention_weighs_the_tokens() -> None:
     assert grid.ravel() == pytest.approx(expected)  # row by row
 
 
-def test_photo_attention_without_text_is_that_of_the_absent_token() -> None:
-    looks = attention(1, 4)
-    assert photo_attention(looks, None, SIDE).ravel() == pytest.approx(looks[0].numpy())
+def test_evidence_weights_are_the_part_that_speaks_for_a_condition() -> None:
+    evidence = torch.tensor([[1.0, -2.0], [3.0, -1.0], [-4.0, -1.0]])
+    assert evidence_weights(evidence, 0) == pytest.approx([0.25, 0.75, 0.0])
+    assert evidence_weights(evidence, 1) == pytest.approx([1 / 3] * 3)  # nothing speaks for it
 
 
 def test_words_gather_their_tokens(tokenizer: Tokenizer) -> None:

@@ -17,6 +17,7 @@ from dermmm.conditions import NAMES
 from dermmm.image_encoder import grid_side
 from dermmm.prediction import Prediction
 from dermmm.predictor import MAX_CHARACTERS, Predictor
+from dermmm.preprocess import open_photo, to_input
 
 TEXT = "Itchy, scaly patches (3 cm) on both elbows!"
 SIDE = 2
@@ -58,17 +59,44 @@ def test_probabilities_sum_to_1_and_nan_marks_what_was_never_learned(
 
 
 def test_probabilities_are_the_calibrated_logits(
-    predictor: Predictor, answers: dict[str, Prediction]
+    predictor: Predictor, answers: dict[str, Prediction], photo: Image.Image
 ) -> None:
     checkpoint = predictor.checkpoint
+    pixels = to_input(open_photo(photo), checkpoint.model.config.image_size)
     with torch.inference_mode():
-        output = checkpoint.model(None, *checkpoint.tokenizer([TEXT]))
-    for answer in ("text", "fused"):
+        output = checkpoint.model(pixels, *checkpoint.tokenizer([TEXT]))
+    for answer in ("image", "text", "fused"):
         logits = getattr(output, f"{answer}_logits")[0].double()
         expected = (logits / checkpoint.temperatures[answer]).softmax(dim=0).numpy()
-        values = answers["text"].by_modality[answer]
+        values = answers["both"].by_modality[answer]
         assert values is not None
         assert np.nan_to_num(values) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("given", "modality"), [("photo", "image"), ("text", "text")])
+def test_one_modality_alone_is_answered_by_its_own_head(
+    answers: dict[str, Prediction], given: str, modality: str
+) -> None:
+    own = answers[given].by_modality[modality]
+    assert own is not None
+    assert (answers[given].probabilities == np.nan_to_num(own)).all()
+
+
+def test_the_map_of_a_lone_photo_is_its_share_of_the_answer(
+    predictor: Predictor, answers: dict[str, Prediction], photo: Image.Image
+) -> None:
+    model = predictor.checkpoint.model
+    pixels = to_input(open_photo(photo), model.config.image_size)
+    top = int(answers["photo"].probabilities.argmax())
+    with torch.inference_mode():
+        output = model(pixels)
+        evidence = model.fusion.image_head.evidence(output.image_logits)
+    # the patches' parts average to what the head says about the whole photo
+    torch.testing.assert_close(output.patch_evidence.mean(dim=1), evidence)
+    parts = output.patch_evidence[0, :, top].clamp(min=0).numpy()
+    explanation = answers["photo"].explanation
+    assert explanation is not None and explanation.attention is not None
+    assert explanation.attention.ravel() == pytest.approx(parts / parts.sum(), abs=1e-6)
 
 
 def test_gate(answers: dict[str, Prediction]) -> None:

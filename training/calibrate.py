@@ -3,8 +3,7 @@
     python -m training.calibrate --data runs/first/data --out runs/first
 
 The temperature of the photo answer is fitted on validation photos, that of the text answer on
-validation texts, that of the fused answer on every validation case as it is: true pairs, photos
-alone and texts alone. Writes `OUT/checkpoint`.
+validation texts, that of the fused answer on true validation pairs. Writes `OUT/checkpoint`.
 """
 
 from __future__ import annotations
@@ -38,11 +37,12 @@ def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
     model, tokenizer = fusion.load_model(out)
 
     photos = held_out[held_out["photo"] != ""]
+    pairs = photos[photos["text_path"] != ""]
     texts = text_classifier.cases_with_text(manifest, "val")
     logits = {
         "image": (answer_rows(model, tokenizer, data, photos, use=("image",)).image_logits, photos),
         "text": (answer_rows(model, tokenizer, data, texts, use=("text",)).text_logits, texts),
-        "fused": (answer_rows(model, tokenizer, data, held_out).fused_logits, held_out),
+        "fused": (answer_rows(model, tokenizer, data, pairs).fused_logits, pairs),
     }
     temperatures, cases = {}, {}
     for answer, (values, rows) in logits.items():

@@ -93,9 +93,9 @@ def main(config: EvaluateConfig, data: Path, out: Path) -> dict[str, object]:
             calibrated(both.fused_logits[torch.from_numpy(chosen)], "fused"),
         )
     fused_photo = calibrated(answer(photos, ("image",)).fused_logits, "fused")
-    add("fused answer, photo alone", photos, fused_photo)
+    add("fused head, photo alone", photos, fused_photo)
     fused_text = calibrated(answer(texts[readable], ("text",)).fused_logits, "fused")
-    add("fused answer, text alone", texts[readable], fused_text)
+    add("fused head, text alone", texts[readable], fused_text)
     add("always the commonest condition", photos, _majority(manifest, len(photos)))
     gate = both.gate[:, 0].numpy()
     metrics["image_gate_on_true_pairs"] = {
