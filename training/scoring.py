@@ -124,11 +124,16 @@ def _shares(correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _recalls(correct: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(draws,) mean recall over the conditions that a draw holds."""
-    one_hot = targets[:, None] == np.unique(targets)  # (B, conditions)
+    """(draws,) mean recall over all conditions of the targets.
+
+    A rare condition that a draw misses keeps its observed recall: leaving it out would shift the
+    interval, upwards where rare conditions are the hard ones.
+    """
+    one_hot = (targets[:, None] == np.unique(targets)).astype(float)  # (B, conditions)
+    observed = (one_hot * correct[:, None]).sum(axis=0) / one_hot.sum(axis=0)
     hits, cases = weights @ (one_hot * correct[:, None]), weights @ one_hot
-    recall = np.divide(hits, cases, out=np.full(hits.shape, np.nan), where=cases > 0)
-    return np.nanmean(recall, axis=1)
+    recall = np.divide(hits, cases, out=np.tile(observed, (len(hits), 1)), where=cases > 0)
+    return recall.mean(axis=1)
 
 
 def _bounds(values: np.ndarray) -> tuple[float, float]:

@@ -43,6 +43,12 @@ def test_the_bootstrap_recall_is_balanced_accuracy_when_every_case_is_drawn_once
     )
 
 
+def test_a_condition_that_a_draw_misses_keeps_its_observed_recall() -> None:
+    targets, correct = np.array([0, 0, 1]), np.array([True, False, False])
+    without_rare = np.array([[2, 1, 0]])
+    assert _recalls(correct, targets, without_rare)[0] == pytest.approx((2 / 3 + 0) / 2)
+
+
 def test_groups_are_drawn_whole() -> None:
     groups = np.array(["a", "a", "b", "c", "c", "c"])
     draws = _group_draws(groups, seed=0)
