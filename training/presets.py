@@ -2,7 +2,7 @@
 
 * smoke: seconds a stage on made data, to see that the path is whole.
 * cpu: two cores, a little over an hour; what the first checkpoints were made with.
-* gpu: one GPU or more, a few hours. Never yet run on a GPU.
+* gpu: one GPU or more, a few hours. Starts on CPU with made data; never yet run on a GPU.
 """
 
 from __future__ import annotations

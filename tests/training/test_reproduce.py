@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 import dermmm
 from dermmm.conditions import NAMES
 from tests.training.made_data import make_raw
-from training import evaluate, reproduce
-from training.presets import PRESETS, SMOKE
+from training import evaluate, image_classifier, reproduce, simclr
+from training.presets import GPU, PRESETS, SMOKE
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,14 @@ def test_a_second_run_trains_nothing(run: Path, monkeypatch: pytest.MonkeyPatch)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("state.safetensors")}
     reproduce.main(run.parent / "raw", run, SMOKE)
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("state.safetensors")}
+
+
+def test_the_gpu_preset_starts_on_cpu(run: Path, tmp_path: Path) -> None:
+    for stage in (simclr.STAGE, image_classifier.STAGE):
+        config = getattr(GPU, stage.name)
+        config = replace(config, loop=replace(config.loop, epochs=1))
+        stage.main(config, run / "data", tmp_path)
+        assert (tmp_path / stage.name / "encoder.safetensors").stat().st_size > 1_000_000
 
 
 def test_publish_copies_an_evaluated_checkpoint(run: Path, tmp_path: Path) -> None:
