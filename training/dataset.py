@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from dermmm.conditions import INDEX, NAMES
 from dermmm.preprocess import open_photo, square
+from training.stage import processes
 
 
 def read_manifest(data: Path) -> pd.DataFrame:
@@ -64,28 +65,29 @@ def pack_photos(data: Path, photos: Sequence[str], size: int, cache: Path) -> np
     """
     key = hashlib.sha256("\n".join([fingerprint(data), str(size), *photos]).encode()).hexdigest()
     path = cache / f"photos-{size}-{key[:16]}.npy"
-    if not path.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        packed = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
-        )
-
-        def decode(index: int) -> None:
-            packed[index] = square(open_photo(data / photos[index]), size)
-
-        with ThreadPoolExecutor(2) as pool:
-            list(
-                tqdm(
-                    pool.map(decode, range(len(photos))),
-                    total=len(photos),
-                    desc=f"pack {size} px",
-                    unit="photo",
-                )
+    with processes().main_process_first():  # the others find it done
+        if not path.is_file():
+            cache.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(".tmp")
+            packed = np.lib.format.open_memmap(
+                temporary, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
             )
-        packed.flush()
-        del packed
-        temporary.replace(path)
+
+            def decode(index: int) -> None:
+                packed[index] = square(open_photo(data / photos[index]), size)
+
+            with ThreadPoolExecutor(2) as pool:
+                list(
+                    tqdm(
+                        pool.map(decode, range(len(photos))),
+                        total=len(photos),
+                        desc=f"pack {size} px",
+                        unit="photo",
+                    )
+                )
+            packed.flush()
+            del packed
+            temporary.replace(path)
     return np.load(path, mmap_mode="r")
 
 

@@ -1,7 +1,7 @@
 """The one training loop: any stage, one process or many, resumable after a kill.
 
 It goes through `accelerate`, so `python -m training.simclr` and
-`accelerate launch --num_processes 8 -m training.simclr` are the same code. Everything random in a
+`torchrun --nproc_per_node 8 -m training.simclr` are the same code. Everything random in a
 step derives from (seed, step, process), so that a resumed run repeats what the killed one would
 have done. The state is one safetensors file, replaced whole; nothing is pickled.
 """
@@ -106,7 +106,7 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
     trainable = [weight for weight in module.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(
         _decay_groups(trainable, config.weight_decay), lr=config.learning_rate

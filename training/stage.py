@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
+from accelerate import PartialState
 from torch import nn
 
 
@@ -67,8 +69,15 @@ def run_stage(stage: Stage, doc: str | None) -> None:
     print(json.dumps(run(stage, config, options.data, options.out), indent=1))
 
 
+def processes() -> PartialState:
+    """Which of how many processes this is. Without CUDA they talk over gloo."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def save_module(module: nn.Module, path: Path) -> None:
-    """Write a module's weights in full precision, whole or not at all."""
+    """Write a module's weights in full precision, whole or not at all; one process of many does."""
+    if not processes().is_main_process:
+        return
     temporary = path.with_suffix(".tmp")
     # contiguous: convolutions lie channels-last in memory, files do not
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
@@ -84,7 +93,9 @@ def load_module(module: nn.Module, path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it appears whole or not at all."""
+    """Write a text file so that it appears whole or not at all; one process of many does."""
+    if not processes().is_main_process:
+        return
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
