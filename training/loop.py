@@ -192,8 +192,8 @@ def plot_loss(folder: Path) -> None:
 def keep_freed_memory() -> None:
     """Let glibc keep large freed blocks instead of handing each back to the kernel.
 
-    A step frees and asks for the same hundreds of megabytes again, and the kernel zeroes those pages
-    anew. The gain is small: `benchmarks/README.md` has the measured rates.
+    A step frees and asks for the same hundreds of megabytes again, and the kernel zeroes those
+    pages anew. The gain is small: `benchmarks/README.md` has the measured rates.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
