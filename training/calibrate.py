@@ -18,9 +18,9 @@ from dermmm import __version__, checkpoint
 from dermmm.calibration import fit_temperature
 from dermmm.checkpoint import Checkpoint
 from dermmm.conditions import NAMES
-from training import fusion, text_classifier
+from training import fusion
 from training.answers import answer_rows
-from training.dataset import condition_index, fingerprint, read_manifest
+from training.dataset import cases_with_text, condition_index, fingerprint, read_manifest
 from training.stage import Stage, run_stage
 
 NAME = "calibrate"
@@ -38,7 +38,7 @@ def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
 
     photos = held_out[held_out["photo"] != ""]
     pairs = photos[photos["text_path"] != ""]
-    texts = text_classifier.cases_with_text(manifest, "val")
+    texts = cases_with_text(manifest, "val")
     logits = {
         "image": (answer_rows(model, tokenizer, data, photos, use=("image",)).image_logits, photos),
         "text": (answer_rows(model, tokenizer, data, texts, use=("text",)).text_logits, texts),

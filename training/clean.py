@@ -70,7 +70,7 @@ SAME_TEXTURE = 0.2
 SAME_TEXTURE_DERMOSCOPIC = 0.4
 SAME_TEXT = 0.8  # Jaccard similarity of five-character shingles
 
-TRAIN_TEXTS, HELD_OUT_TEXTS = 4, 1
+TRAIN_TEXTS, HELD_OUT_TEXTS = 6, 1
 LABEL_MAP = Path(__file__).with_name("label_map.csv")
 MANIFEST_COLUMNS = [
     "id", "source", "group", "split", "modality", "photo", "photo_kind", "fields", "label",

@@ -91,9 +91,39 @@ def pack_photos(data: Path, photos: Sequence[str], size: int, cache: Path) -> np
     return np.load(path, mmap_mode="r")
 
 
+def cases_with_text(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The cases of a split that have a condition and a description.
+
+    Both photos of a lesion carry the same facts: one row a lesion stands for its description.
+    """
+    chosen = manifest[
+        (manifest["split"] == split) & (manifest["condition"] != "") & (manifest["text_path"] != "")
+    ]
+    told_before = (chosen["fields"] != "{}") & chosen.duplicated(["group", "fields"])
+    told_before |= (chosen["fields"] == "{}") & chosen.duplicated(["group"])
+    return chosen[~told_before]
+
+
+def read_synthetic(data: Path) -> pd.DataFrame:
+    """The synthetic texts in the manifest's columns, with one more, ``text``; none before they are.
+
+    All are of the training split, and each is a group of its own.
+    """
+    path = data / "synthetic" / "texts.csv"
+    columns = ["id", "condition", "text"]
+    made = pd.DataFrame(columns=columns, dtype=str)
+    if path.is_file():
+        made = pd.read_csv(path, dtype=str, keep_default_na=False)[columns]
+    return made.assign(
+        source="synthetic", group=made["id"], split="train", modality="text_only",
+        photo="", fields="{}", targets="{}", text_path="",
+    )  # fmt: skip
+
+
 def read_texts(data: Path, rows: pd.DataFrame) -> list[list[str]]:
-    """The text variants of each row, [] where it has none."""
+    """The text variants of each row, [] where it has none; a synthetic row carries its own."""
+    own = list(rows["text"]) if "text" in rows else [""] * len(rows)
     return [
-        (data / path).read_text(encoding="utf-8").splitlines() if path else []
-        for path in rows["text_path"]
+        [text] if text else (data / path).read_text(encoding="utf-8").splitlines() if path else []
+        for text, path in zip(own, rows["text_path"], strict=True)
     ]

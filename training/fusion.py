@@ -21,8 +21,14 @@ from torch import Tensor, nn
 from dermmm.conditions import NAMES
 from dermmm.model import DermModel, ModelConfig
 from dermmm.tokenizer import Tokenizer
-from training import image_classifier, text_classifier
-from training.dataset import pack_photos, read_manifest, read_texts, soft_targets
+from training import image_classifier, masked_language, text_classifier
+from training.dataset import (
+    pack_photos,
+    read_manifest,
+    read_synthetic,
+    read_texts,
+    soft_targets,
+)
 from training.features import photo_patches
 from training.loop import LoopConfig, Step, fit, shuffled
 from training.objectives import balanced_softmax, log_prior
@@ -47,7 +53,7 @@ def build_model(config: FusionConfig, out: Path) -> tuple[DermModel, Tokenizer]:
     """The whole model with the trained encoders and heads, and a fusion that is still random."""
     photos = image_classifier.load_classifier(out)
     texts, tokenizer = text_classifier.load_classifier(out)
-    settings = text_classifier.read_config(out)
+    settings = masked_language.read_config(out)
     model = DermModel(
         ModelConfig(
             conditions=len(NAMES),
@@ -110,8 +116,10 @@ def training_cases(train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
 def main(config: FusionConfig, data: Path, out: Path) -> dict[str, object]:
     manifest = read_manifest(data)
     train = manifest[(manifest["split"] == "train") & (manifest["condition"] != "")]
-    train = train.reset_index(drop=True)
     pairs = pd.read_csv(data / "synthetic" / "pairs.csv", dtype=str)
+    synthetic = read_synthetic(data)
+    paired = synthetic[synthetic["id"].isin(pairs["text"])]  # the others stay unread here
+    train = pd.concat([train, paired], ignore_index=True).fillna("")
     cases = training_cases(train, pairs[pairs["rule"] == config.rule])
     photo_of, text_of, row_of = (cases[name].to_numpy() for name in ("photo", "text", "row"))
     targets = torch.from_numpy(soft_targets(train))[row_of]

@@ -9,12 +9,15 @@ writes `image_classifier/encoder.safetensors` and `head.safetensors`. About 30 m
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from dermmm import checkpoint
 from dermmm.conditions import NAMES
 from dermmm.fusion import ModalityHead
 from dermmm.image_encoder import ImageEncoder, channels_last
@@ -23,7 +26,7 @@ from training.augment import SUPERVISED, augment
 from training.dataset import condition_index, pack_photos, read_manifest
 from training.loop import LoopConfig, Step, fit, shuffled
 from training.objectives import balanced_softmax, log_prior
-from training.stage import Stage, load_module, run_stage, save_module
+from training.stage import Stage, load_module, run_stage, save_module, write_whole
 
 NAME = "image_classifier"
 
@@ -83,6 +86,20 @@ def load_classifier(out: Path) -> ImageClassifier:
     load_module(model.encoder, out / NAME / "encoder.safetensors")
     load_module(model.head, out / NAME / "head.safetensors")
     return model.eval()
+
+
+def take_from_checkpoint(folder: Path, config: ImageClassifierConfig, out: Path) -> None:
+    """Let a run start with the image encoder and head of a published checkpoint.
+
+    So text and fusion can be trained anew where the photos' part shall stay as it is. The
+    checkpoint holds half precision, and so does what the new run publishes.
+    """
+    loaded = checkpoint.load(folder)
+    (out / NAME).mkdir(parents=True, exist_ok=True)
+    save_module(loaded.model.image_encoder, out / NAME / "encoder.safetensors")
+    save_module(loaded.model.fusion.image_head, out / NAME / "head.safetensors")
+    summary = {"config": dataclasses.asdict(config), "taken_from": loaded.sha256}
+    write_whole(out / NAME / "summary.json", json.dumps(summary, indent=1) + "\n")
 
 
 STAGE = Stage(NAME, main)

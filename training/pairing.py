@@ -2,7 +2,7 @@
 
     python -m training.pairing --data runs/first/data --out runs/first
 
-Two rules, both for the training split only:
+Words are texts of the training split without a photo, and synthetic ones. Two rules:
 
 * quantile matching: the image classifier scores each photo and the text classifier each text by
   its margin for the condition; both scores become empirical quantiles (ECDF), and a photo meets a
@@ -26,7 +26,13 @@ from sklearn.cluster import KMeans
 
 from dermmm.conditions import NAMES
 from training import image_classifier, text_classifier
-from training.dataset import condition_index, pack_photos, read_manifest, read_texts
+from training.dataset import (
+    condition_index,
+    pack_photos,
+    read_manifest,
+    read_synthetic,
+    read_texts,
+)
 from training.features import photo_patches, text_logits
 from training.stage import Stage, run_stage, write_whole
 
@@ -39,6 +45,7 @@ class PairingConfig:
     image_size: int
     jitter: float = 0.05  # standard deviation added to a quantile
     clusters: int = 8
+    synthetic: int = 100  # synthetic texts a condition that join the real ones
     seed: int = 0
 
 
@@ -147,6 +154,8 @@ def main(config: PairingConfig, data: Path, out: Path) -> dict[str, object]:
     train = manifest[(manifest["split"] == "train") & (manifest["condition"] != "")]
     photos = train[train["modality"] == "image_only"]
     texts = train[train["modality"] == "text_only"]
+    synthetic = read_synthetic(data).groupby("condition").head(config.synthetic)
+    texts = pd.concat([texts, synthetic], ignore_index=True).fillna("")
     (out / NAME).mkdir(parents=True, exist_ok=True)
 
     classifier = image_classifier.load_classifier(out)
@@ -165,6 +174,7 @@ def main(config: PairingConfig, data: Path, out: Path) -> dict[str, object]:
     return {
         "photos": len(photos),
         "texts": len(texts),
+        "synthetic texts": len(synthetic),
         "pairs": {str(name): int(count) for name, count in counts.items()},
     }
 

@@ -3,8 +3,9 @@
     python -m training.probe --data runs/first/data --out runs/first
 
 A logistic regression on frozen features, fitted on the training split and scored on validation:
-for photos on an untrained, the SimCLR and the fine-tuned encoder; for texts on an untrained and
-the trained one. Writes balanced accuracies to its summary.
+for photos on an untrained, the SimCLR and the fine-tuned encoder (without the second where the
+run took its image encoder from a checkpoint); for texts on an untrained one, after masked-language
+modelling and after fine-tuning. Writes balanced accuracies to its summary.
 """
 
 from __future__ import annotations
@@ -20,8 +21,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dermmm.image_encoder import ImageEncoder
-from training import image_classifier, simclr, text_classifier
-from training.dataset import condition_index, pack_photos, read_manifest, read_texts
+from training import image_classifier, masked_language, simclr, text_classifier
+from training.dataset import (
+    cases_with_text,
+    condition_index,
+    pack_photos,
+    read_manifest,
+    read_texts,
+)
 from training.features import photo_patches, text_logits
 from training.stage import Stage, load_module, run_stage
 
@@ -67,9 +74,11 @@ def main(config: ProbeConfig, data: Path, out: Path) -> dict[str, object]:
         for rows in (train, held_out)
     ]
     torch.manual_seed(config.seed)
-    encoders = {name: ImageEncoder() for name in ("untrained", simclr.NAME, image_classifier.NAME)}
+    encoders = {"untrained": ImageEncoder()}
     for name in (simclr.NAME, image_classifier.NAME):
-        load_module(encoders[name], out / name / "encoder.safetensors")
+        if (weights := out / name / "encoder.safetensors").is_file():
+            encoders[name] = ImageEncoder()
+            load_module(encoders[name], weights)
     image_scores = {}
     for name, encoder in encoders.items():
         features = [
@@ -85,12 +94,16 @@ def main(config: ProbeConfig, data: Path, out: Path) -> dict[str, object]:
         )
 
     trained, tokenizer = text_classifier.load_classifier(out)
-    settings = text_classifier.read_config(out)
+    settings = masked_language.read_config(out)
+    untrained = masked_language.build_encoder(settings, tokenizer.vocabulary, dropout=0.0)
     readers = {
-        "untrained": text_classifier.TextClassifier(settings, tokenizer.vocabulary).eval(),
+        "untrained": text_classifier.TextClassifier(untrained).eval(),
+        masked_language.NAME: text_classifier.TextClassifier(
+            masked_language.load_encoder(out)[0]
+        ).eval(),
         text_classifier.NAME: trained,
     }
-    cases = [text_classifier.cases_with_text(manifest, split) for split in ("train", "val")]
+    cases = [cases_with_text(manifest, split) for split in ("train", "val")]
     texts = [[variants[0] for variants in read_texts(data, rows)] for rows in cases]
     text_scores = {}
     for name, reader in readers.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from dermmm.torchvision_import import torchvision_models
 
 BOOTSTRAPS = 2000
 ECE_BINS = 15
+MEASURED = 10  # cases; with fewer, a condition's result is "not measured"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Interval:
 
 def score(
     probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int = 0
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Score a set of cases over the conditions that occur among its targets.
 
     Args:
@@ -71,6 +74,45 @@ def score(
             )
         ),
         "ece": expected_calibration_error(probabilities, targets),
+    }
+
+
+def is_measured(targets: np.ndarray) -> np.ndarray:
+    """(B,) bool: whether a case's condition (B,) has at least ``MEASURED`` cases.
+
+    Where no condition has as many, as in made-up data, all are: a stage needs something to score.
+    """
+    _, place, counts = np.unique(targets, return_inverse=True, return_counts=True)
+    enough = counts >= min(MEASURED, counts.max(initial=0))
+    return enough[place]
+
+
+def paired_difference(
+    first: np.ndarray, second: np.ndarray, targets: np.ndarray, groups: np.ndarray, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """How much better ``first`` answers than ``second``, by a paired bootstrap over groups.
+
+    Args:
+        first, second: (B, K) probabilities of two models for the same cases.
+        targets, groups: as for `score`.
+
+    Returns:
+        intervals of the differences in balanced accuracy, top-1 and top-3; all draws are the same
+        for both models, so that an interval above 0 says that the first is better.
+    """
+    weights = _group_draws(groups, seed)
+    right = [values.argmax(axis=1) == targets for values in (first, second)]
+    top3 = [_in_top(values, targets, 3) for values in (first, second)]
+    once = np.ones((1, len(targets)))
+
+    def difference(of: Callable[[np.ndarray, np.ndarray], np.ndarray], hits: list) -> dict:
+        (value,) = of(hits[0], once) - of(hits[1], once)
+        return asdict(Interval(float(value), *_bounds(of(hits[0], weights) - of(hits[1], weights))))
+
+    return {
+        "balanced_accuracy": difference(lambda hit, w: _recalls(hit, targets, w), right),
+        "top1": difference(_shares, right),
+        "top3": difference(_shares, top3),
     }
 
 

@@ -1,10 +1,11 @@
-"""Train the tokenizer and the text encoder on the texts of the training split.
+"""Teach the text encoder to tell conditions from the texts of the training split.
 
     python -m training.text_classifier --data runs/first/data --out runs/first
 
-Cross entropy against the annotators' weights (balanced softmax), a random wording of each case at
-every draw, word dropout, warm-up and cosine. Writes `text_classifier/tokenizer.json`,
-`encoder.safetensors` and `head.safetensors`. About 5 minutes with `--preset cpu`.
+Starts from `masked_language/encoder.safetensors`. Cross entropy against the annotators' weights
+(balanced softmax), a random wording of each case at every draw, word dropout, warm-up and cosine.
+Writes `text_classifier/encoder.safetensors` and `head.safetensors`. About 5 minutes with
+`--preset cpu`.
 """
 
 from __future__ import annotations
@@ -21,24 +22,32 @@ from dermmm.conditions import NAMES
 from dermmm.fusion import ModalityHead
 from dermmm.text_encoder import TextEncoder
 from dermmm.tokenizer import Tokenizer
-from training.dataset import read_manifest, read_texts, soft_targets
+from training import masked_language
+from training.dataset import (
+    cases_with_text,
+    read_manifest,
+    read_synthetic,
+    read_texts,
+    soft_targets,
+)
 from training.loop import LoopConfig, Step, by_length, fit
-from training.objectives import balanced_softmax, log_prior
-from training.stage import Stage, load_module, read_summary, run_stage, save_module, write_whole
+from training.masked_language import draw
+from training.objectives import balanced_softmax
+from training.stage import Stage, load_module, read_summary, run_stage, save_module
 
 NAME = "text_classifier"
+STARTS = ("masked_language", "random")
 
 
 @dataclass(frozen=True)
 class TextClassifierConfig:
     loop: LoopConfig
-    vocabulary: int = 3000
-    max_tokens: int = 128
-    width: int = 192
-    layers: int = 6
-    heads: int = 6
+    start: str = "masked_language"  # one of STARTS
+    balanced: str = ""  # use only the real cases that DATA/balanced/<this>.csv keeps; "" uses all
+    synthetic: int = 150  # synthetic texts a condition
     dropout: float = 0.2
     word_dropout: float = 0.1  # share of tokens hidden behind [MASK]
+    smoothing: float = 1.0  # cases added to each condition's count in the prior
     # A condition with fewer training cases than this stays out of the text head: it would answer
     # for a condition that it has hardly read about.
     min_cases: int = 5
@@ -47,12 +56,10 @@ class TextClassifierConfig:
 class TextClassifier(nn.Module):
     """The text encoder under the head that the fused model will use."""
 
-    def __init__(self, config: TextClassifierConfig, vocabulary: int) -> None:
+    def __init__(self, encoder: TextEncoder) -> None:
         super().__init__()
-        self.encoder = TextEncoder(
-            vocabulary, config.width, config.layers, config.heads, config.max_tokens, config.dropout
-        )
-        self.head = ModalityHead(config.width, len(NAMES))
+        self.encoder = encoder
+        self.head = ModalityHead(encoder.width, len(NAMES))
 
     def forward(self, token_ids: Tensor, token_mask: Tensor) -> Tensor:
         """(B, T) ids and mask to (B, K) logits."""
@@ -60,47 +67,58 @@ class TextClassifier(nn.Module):
         return self.head(pooled)
 
 
-def cases_with_text(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The cases of a split that have a condition and a description.
+def training_cases(config: TextClassifierConfig, data: Path) -> pd.DataFrame:
+    """The real cases of the training split, and so many synthetic texts a condition below them."""
+    real = cases_with_text(read_manifest(data), "train")
+    if config.balanced:
+        kept = pd.read_csv(data / "balanced" / f"{config.balanced}.csv", dtype=str)
+        real = real[real["id"].isin(kept["id"])]
+    synthetic = read_synthetic(data).groupby("condition").head(config.synthetic)
+    return pd.concat([real, synthetic], ignore_index=True).fillna("")
 
-    Both photos of a lesion carry the same facts: one row a lesion stands for its description.
+
+def domain_priors(targets: Tensor, is_synthetic: Tensor, smoothing: float) -> Tensor:
+    """(2, K) log frequency of each condition among real and among synthetic cases.
+
+    Synthetic texts come equally from every condition, real ones do not. With one prior for both, a
+    text that reads like a real one would be taken for a condition that real texts are mostly of.
+
+    Args:
+        targets: (cases, K) weights; is_synthetic: (cases,) bool; smoothing: > 0, so that no
+            condition has a frequency of zero.
     """
-    chosen = manifest[
-        (manifest["split"] == split) & (manifest["condition"] != "") & (manifest["text_path"] != "")
-    ]
-    told_before = (chosen["fields"] != "{}") & chosen.duplicated(["group", "fields"])
-    told_before |= (chosen["fields"] == "{}") & chosen.duplicated(["group"])
-    return chosen[~told_before]
+    counts = torch.stack([targets[~is_synthetic].sum(dim=0), targets[is_synthetic].sum(dim=0)])
+    counts = counts + smoothing
+    return (counts / counts.sum(dim=1, keepdim=True)).log()
 
 
 def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, object]:
-    rows = cases_with_text(read_manifest(data), "train")
+    rows = training_cases(config, data)
     texts = read_texts(data, rows)
     targets = torch.from_numpy(soft_targets(rows))  # (cases, K)
     covered = torch.bincount(targets.argmax(dim=1), minlength=len(NAMES)) >= config.min_cases
     targets = targets * covered
     kept = torch.nonzero(targets.sum(dim=1) > 0).squeeze(1)
     targets = targets / targets.sum(dim=1, keepdim=True)
-    prior = log_prior(targets[kept].sum(dim=0))
+    domain = torch.from_numpy((rows["source"] == "synthetic").to_numpy())
+    priors = domain_priors(targets[kept], domain[kept], config.smoothing)
 
-    tokenizer = Tokenizer.train(
-        (text for variants in texts for text in variants), config.vocabulary, config.max_tokens
-    )
-    (out / NAME).mkdir(parents=True, exist_ok=True)
-    write_whole(out / NAME / "tokenizer.json", tokenizer.to_json())
-    mask_id = tokenizer.mask_id
     torch.manual_seed(config.loop.seed)
-    model = TextClassifier(config, tokenizer.vocabulary)
+    encoder, tokenizer = masked_language.load_encoder(out, config.dropout)
+    if config.start == "random":
+        settings = masked_language.read_config(out)
+        encoder = masked_language.build_encoder(settings, tokenizer.vocabulary, config.dropout)
+    model = TextClassifier(encoder)
     model.head.covered.copy_(covered)
 
     def batch_loss(module: nn.Module, step: Step) -> Tensor:
         chosen = kept[step.indices]
-        wordings = [texts[case][_draw(len(texts[case]))] for case in chosen.tolist()]
-        token_ids, token_mask = tokenizer(wordings)
+        token_ids, token_mask = tokenizer([draw(texts[case]) for case in chosen.tolist()])
         hidden = (torch.rand(token_ids.shape) < config.word_dropout) & token_mask
-        token_ids = token_ids.masked_fill(hidden, mask_id)
+        token_ids = token_ids.masked_fill(hidden, tokenizer.mask_id)
         logits = module(token_ids.to(step.device), token_mask.to(step.device))
-        return balanced_softmax(logits, targets[chosen].to(step.device), prior.to(step.device))
+        prior = priors[domain[chosen].long()].to(step.device)
+        return balanced_softmax(logits, targets[chosen].to(step.device), prior)
 
     lengths = np.array([len(texts[case][0]) for case in kept.tolist()])
     sampler = by_length(lengths, config.loop.batch_size, config.loop.seed)
@@ -110,7 +128,7 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
     return {
         "minutes": minutes,
         "cases": len(kept),
-        "vocabulary": tokenizer.vocabulary,
+        "synthetic": int(domain[kept].sum()),
         "conditions": [name for name, known in zip(NAMES, covered.tolist(), strict=True) if known],
     }
 
@@ -122,18 +140,12 @@ def read_config(out: Path) -> TextClassifierConfig:
 
 
 def load_classifier(out: Path) -> tuple[TextClassifier, Tokenizer]:
-    """The classifier and the tokenizer that this stage trained, ready to use."""
-    config = read_config(out)
-    text = (out / NAME / "tokenizer.json").read_text(encoding="utf-8")
-    tokenizer = Tokenizer.from_json(text, config.max_tokens)
-    model = TextClassifier(config, tokenizer.vocabulary)
+    """The classifier that this stage trained and its tokenizer, ready to use."""
+    encoder, tokenizer = masked_language.load_encoder(out)
+    model = TextClassifier(encoder)
     load_module(model.encoder, out / NAME / "encoder.safetensors")
     load_module(model.head, out / NAME / "head.safetensors")
     return model.eval(), tokenizer
-
-
-def _draw(count: int) -> int:
-    return int(torch.randint(count, ()))
 
 
 STAGE = Stage(NAME, main)

@@ -323,7 +323,7 @@ def test_main_writes_what_the_manifest_says(
     assert list(manifest["modality"]) == ["img_text", "img_text", "text_only", "text_only"]
     for _, entry in manifest.iterrows():
         lines = (config.out / entry["text_path"]).read_text().splitlines()
-        assert len(lines) == int(entry["n_texts"]) == (4 if entry["split"] == "train" else 1)
+        assert len(lines) == int(entry["n_texts"]) == (6 if entry["split"] == "train" else 1)
         assert entry["condition"].replace(" ", "-") in entry["text_path"]
         assert not entry["photo"] or (config.out / entry["photo"]).is_file()
     assert json.loads(manifest.loc["scin:-5", "targets"]) == {"acne": 0.5, "eczema": 0.5}

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from training.evaluate import END, START, readme_with_results
-from training.scoring import _group_draws, _recalls, recall_by_condition, score
+from training.scoring import (
+    _group_draws,
+    _recalls,
+    is_measured,
+    paired_difference,
+    recall_by_condition,
+    score,
+)
 
 
 def cases(n: int = 400, groups: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,7 +84,32 @@ def test_recall_by_condition_counts() -> None:
     }
 
 
-def test_the_readme_table_needs_its_markers() -> None:
-    with pytest.raises(ValueError, match="needs the lines"):
-        readme_with_results("no markers", {})
-    assert START != END
+def test_measured_conditions_have_ten_cases() -> None:
+    targets = np.array([0] * 10 + [1] * 9 + [2] * 11)
+    assert (is_measured(targets) == (targets != 1)).all()
+    assert is_measured(np.array([0, 1])).all()
+    assert is_measured(np.array([], dtype=int)).shape == (0,)
+
+
+def test_the_paired_difference_of_a_model_from_itself_is_nothing() -> None:
+    probabilities, targets, groups = cases()
+    for interval in paired_difference(probabilities, probabilities, targets, groups).values():
+        assert interval == {"value": 0, "low": 0, "high": 0}
+
+
+def test_the_paired_difference_is_that_of_the_scores_and_surer_than_their_intervals() -> None:
+    probabilities, targets, groups = cases()
+    worse = probabilities.copy()
+    worse[:40] = np.roll(worse[:40], 1, axis=1)
+    result = paired_difference(probabilities, worse, targets, groups)
+    first, second = score(probabilities, targets, groups), score(worse, targets, groups)
+    for name, interval in result.items():
+        a, b = first[name], second[name]
+        assert isinstance(a, dict) and isinstance(b, dict)
+        assert interval["value"] == pytest.approx(a["value"] - b["value"])
+        assert interval["low"] <= interval["value"] <= interval["high"]
+    balanced = result["balanced_accuracy"]
+    assert balanced["value"] != 0
+    alone = first["balanced_accuracy"]
+    assert isinstance(alone, dict)
+    assert balanced["high"] - balanced["low"] < alone["high"] - alone["low"]

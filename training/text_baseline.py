@@ -1,0 +1,122 @@
+"""The control that the text encoder has to beat: TF-IDF and logistic regression.
+
+    python -m training.text_baseline --data runs/first/data --out runs/first
+
+Reads the same texts of the training split. Its settings are those with the best balanced accuracy
+on validation, over the conditions with enough validation texts to measure. Seconds on a CPU.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from tqdm import tqdm
+
+from dermmm.conditions import NAMES
+from training.dataset import (
+    cases_with_text,
+    condition_index,
+    read_manifest,
+    read_synthetic,
+    read_texts,
+)
+from training.scoring import is_measured, score
+from training.stage import Stage, read_summary, run_stage
+
+NAME = "text_baseline"
+
+
+@dataclass(frozen=True)
+class TextBaselineConfig:
+    """What is tried: every combination."""
+
+    ngrams: tuple[int, ...] = (1, 2)  # words in the longest feature
+    strengths: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)  # C, the inverse of regularisation
+    synthetic: tuple[int, ...] = (0, 150)  # synthetic texts a condition
+    max_iterations: int = 1000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One combination."""
+
+    ngrams: int
+    strength: float
+    synthetic: int
+
+
+def tfidf_classifier(ngrams: int, strength: float, max_iterations: int = 1000) -> Pipeline:
+    """TF-IDF of words and their neighbours under a logistic regression with balanced classes."""
+    return make_pipeline(
+        TfidfVectorizer(
+            ngram_range=(1, ngrams), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"
+        ),
+        LogisticRegression(C=strength, class_weight="balanced", max_iter=max_iterations),
+    )
+
+
+def fit_baseline(data: Path, settings: Settings, max_iterations: int) -> Pipeline:
+    """Fit on every wording of the training split's cases; a case's wordings share its weight."""
+    rows = pd.concat(
+        [
+            cases_with_text(read_manifest(data), "train"),
+            read_synthetic(data).groupby("condition").head(settings.synthetic),
+        ],
+        ignore_index=True,
+    ).fillna("")
+    wordings = read_texts(data, rows)
+    counts = [len(variants) for variants in wordings]
+    classifier = tfidf_classifier(settings.ngrams, settings.strength, max_iterations)
+    return classifier.fit(
+        list(itertools.chain.from_iterable(wordings)),
+        np.repeat(condition_index(rows), counts),
+        logisticregression__sample_weight=np.repeat([1 / count for count in counts], counts),
+    )
+
+
+def answer(classifier: Pipeline, texts: list[str]) -> np.ndarray:
+    """(texts, K) probabilities, 0 at conditions that the classifier never saw."""
+    probabilities = np.zeros((len(texts), len(NAMES)))
+    probabilities[:, classifier.classes_] = classifier.predict_proba(texts)
+    return probabilities
+
+
+def main(config: TextBaselineConfig, data: Path, out: Path) -> dict[str, object]:
+    rows = cases_with_text(read_manifest(data), "val")
+    texts = [variants[0] for variants in read_texts(data, rows)]
+    targets, groups = condition_index(rows), rows["group"].to_numpy()
+    measured = is_measured(targets)
+    grid = itertools.product(config.ngrams, config.strengths, config.synthetic)
+    trials = []
+    for settings in tqdm([Settings(*values) for values in grid], desc=NAME, unit="fit"):
+        values = answer(fit_baseline(data, settings, config.max_iterations), texts)
+        scores = score(values[measured], targets[measured], groups[measured])
+        trials.append((settings, scores["balanced_accuracy"], scores["top3"]))
+    best, _, _ = max(trials, key=lambda trial: trial[1]["value"])
+    return {
+        "chosen": asdict(best),
+        "trials": [
+            {**asdict(settings), "balanced_accuracy": balanced, "top3": top3}
+            for settings, balanced, top3 in trials
+        ],
+    }
+
+
+def load_baseline(data: Path, out: Path) -> Pipeline:
+    """The chosen classifier, fitted anew: that takes seconds, and no file has to be trusted."""
+    summary = read_summary(out, NAME)
+    iterations = summary["config"]["max_iterations"]
+    return fit_baseline(data, Settings(**summary["chosen"]), iterations)
+
+
+STAGE = Stage(NAME, main)
+
+if __name__ == "__main__":
+    run_stage(STAGE, __doc__)
