@@ -70,16 +70,18 @@ def weighted(weights: np.ndarray, seed: int) -> Sampler:
     )
 
 
-def by_length(lengths: np.ndarray, batch_size: int, seed: int, mixed: int = 8) -> Sampler:
-    """Every index once an epoch, items of like length in one batch, so that little is padding.
+def by_length(
+    sampler: Sampler, lengths: np.ndarray, batch_size: int, seed: int, mixed: int = 8
+) -> Sampler:
+    """What ``sampler`` draws, items of like length in one batch, so that little is padding.
 
-    Each run of ``mixed`` batches of a shuffled order is sorted by length, then all batches are
-    shuffled: enough order to save padding, enough chance to keep batches different each epoch.
+    Each run of ``mixed`` batches of its order is sorted by length, then all batches are shuffled:
+    enough order to save padding, enough chance to keep batches different each epoch.
     """
 
     def order(epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([seed, epoch])
-        drawn = rng.permutation(len(lengths))
+        rng = np.random.default_rng([seed, epoch, 1])
+        drawn = sampler(epoch)
         runs = range(0, len(drawn), mixed * batch_size)
         near = [drawn[start : start + mixed * batch_size] for start in runs]
         ordered = np.concatenate([run[np.argsort(lengths[run], kind="stable")] for run in near])

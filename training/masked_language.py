@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from dermmm.text_encoder import TextEncoder
 from dermmm.tokenizer import Tokenizer
 from training.dataset import cases_with_text, read_manifest, read_synthetic, read_texts
-from training.loop import LoopConfig, Step, by_length, fit
+from training.loop import LoopConfig, Step, by_length, fit, shuffled
 from training.stage import Stage, load_module, read_summary, run_stage, save_module, write_whole
 
 NAME = "masked_language"
@@ -104,7 +104,9 @@ def main(config: MaskedLanguageConfig, data: Path, out: Path) -> dict[str, objec
         return F.cross_entropy(logits.float(), token_ids[hidden].to(step.device))
 
     lengths = np.array([len(variants[0]) for variants in texts])
-    sampler = by_length(lengths, config.loop.batch_size, config.loop.seed)
+    sampler = by_length(
+        shuffled(len(texts), config.loop.seed), lengths, config.loop.batch_size, config.loop.seed
+    )
     minutes = fit(out / NAME, model, batch_loss, sampler, config.loop)
     save_module(model.encoder, out / NAME / "encoder.safetensors")
     return {"minutes": minutes, "texts": len(texts), "vocabulary": tokenizer.vocabulary}

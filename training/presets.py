@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from training.audit import AuditConfig
+from training.balance import BalanceConfig
 from training.calibrate import CalibrateConfig
 from training.evaluate import EvaluateConfig
 from training.fusion import FusionConfig
 from training.image_classifier import ImageClassifierConfig
 from training.loop import LoopConfig
+from training.masked_language import MaskedLanguageConfig
 from training.pairing import PairingConfig
 from training.probe import ProbeConfig
 from training.simclr import SimclrConfig
+from training.synthesize import SynthesizeConfig
+from training.text_baseline import TextBaselineConfig
 from training.text_classifier import TextClassifierConfig
 
 
@@ -24,8 +29,13 @@ from training.text_classifier import TextClassifierConfig
 class Preset:
     """The settings of one run; a field a stage, named as the stage is."""
 
+    balance: BalanceConfig
+    synthesize: SynthesizeConfig
+    audit: AuditConfig
     simclr: SimclrConfig
     image_classifier: ImageClassifierConfig
+    text_baseline: TextBaselineConfig
+    masked_language: MaskedLanguageConfig
     text_classifier: TextClassifierConfig
     probe: ProbeConfig
     pairing: PairingConfig
@@ -35,6 +45,10 @@ class Preset:
 
 
 CPU = Preset(
+    balance=BalanceConfig(),
+    synthesize=SynthesizeConfig(),
+    audit=AuditConfig(),
+    text_baseline=TextBaselineConfig(),
     simclr=SimclrConfig(
         LoopConfig(epochs=5, batch_size=192, learning_rate=2e-3, weight_decay=1e-4),
         size=64,
@@ -45,7 +59,8 @@ CPU = Preset(
         sizes=((0.75, 96), (1.0, 128)),
         pack=160,
     ),
-    text_classifier=TextClassifierConfig(LoopConfig(epochs=8, batch_size=64, learning_rate=1e-3)),
+    masked_language=MaskedLanguageConfig(LoopConfig(epochs=6, batch_size=64, learning_rate=1e-3)),
+    text_classifier=TextClassifierConfig(LoopConfig(epochs=8, batch_size=64, learning_rate=5e-4)),
     probe=ProbeConfig(image_size=128, max_train=3000),
     pairing=PairingConfig(image_size=128),
     fusion=FusionConfig(LoopConfig(epochs=4, batch_size=64, learning_rate=5e-4), image_size=128),
@@ -54,6 +69,10 @@ CPU = Preset(
 )
 
 GPU = Preset(
+    balance=BalanceConfig(),
+    synthesize=SynthesizeConfig(),
+    audit=AuditConfig(),
+    text_baseline=TextBaselineConfig(),
     simclr=SimclrConfig(
         LoopConfig(epochs=200, batch_size=1024, learning_rate=2e-3, weight_decay=1e-4),
         size=160,
@@ -64,7 +83,8 @@ GPU = Preset(
         sizes=((0.5, 128), (0.8, 160), (1.0, 224)),
         pack=224,
     ),
-    text_classifier=TextClassifierConfig(LoopConfig(epochs=40, batch_size=128, learning_rate=1e-3)),
+    masked_language=MaskedLanguageConfig(LoopConfig(epochs=40, batch_size=128, learning_rate=1e-3)),
+    text_classifier=TextClassifierConfig(LoopConfig(epochs=20, batch_size=128, learning_rate=5e-4)),
     probe=ProbeConfig(image_size=224, max_train=100_000),
     pairing=PairingConfig(image_size=224),
     fusion=FusionConfig(LoopConfig(epochs=10, batch_size=128, learning_rate=5e-4), image_size=224),
@@ -74,11 +94,14 @@ GPU = Preset(
 
 _ONE = LoopConfig(epochs=1, batch_size=8, learning_rate=1e-3)
 SMOKE = Preset(
+    balance=BalanceConfig(cap=10, clusters=3),
+    synthesize=SynthesizeConfig(per_condition=8),
+    audit=AuditConfig(),
+    text_baseline=TextBaselineConfig(ngrams=(1,), strengths=(1.0,), synthetic=(0, 4)),
+    masked_language=MaskedLanguageConfig(_ONE, vocabulary=400, width=48, heads=4),
     simclr=SimclrConfig(_ONE, size=32, pack=64),
     image_classifier=ImageClassifierConfig(_ONE, sizes=((0.5, 32), (1.0, 64)), pack=64),
-    text_classifier=TextClassifierConfig(
-        replace(_ONE, epochs=2), vocabulary=300, width=48, heads=4, min_cases=1
-    ),
+    text_classifier=TextClassifierConfig(replace(_ONE, epochs=2), synthetic=4, min_cases=1),
     probe=ProbeConfig(image_size=64, max_iterations=20),
     pairing=PairingConfig(image_size=64, clusters=2),
     fusion=FusionConfig(_ONE, image_size=64, width=48, heads=4),

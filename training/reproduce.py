@@ -15,21 +15,25 @@ from pathlib import Path
 
 from training import (
     calibrate,
-    clean,
+    corpus,
     evaluate,
     fusion,
     image_classifier,
+    masked_language,
     pairing,
     probe,
     simclr,
+    text_baseline,
     text_classifier,
 )
 from training.presets import PRESETS, Preset
-from training.stage import run
+from training.stage import Stage, run
 
-STAGES = (
+STAGES: tuple[Stage, ...] = (
     simclr.STAGE,
     image_classifier.STAGE,
+    text_baseline.STAGE,
+    masked_language.STAGE,
     text_classifier.STAGE,
     probe.STAGE,
     pairing.STAGE,
@@ -39,16 +43,29 @@ STAGES = (
 )
 
 
-def main(raw: Path, out: Path, preset: Preset) -> dict[str, object]:
-    """Run all stages and return the last one's summary: the scores on the test split."""
+def main(
+    raw: Path, out: Path, preset: Preset, images_from: Path | None = None
+) -> dict[str, object]:
+    """Run all stages and return the last one's summary: the scores on the test split.
+
+    With ``images_from`` the image encoder and its head come from that checkpoint, untrained on.
+    """
     data = out / "data"
-    clean.main(clean.Config(raw=raw, out=data))
+    corpus.main(raw, out, preset)
+    stages = STAGES
+    if images_from:
+        image_classifier.take_from_checkpoint(images_from, preset.image_classifier, out)
+        stages = tuple(stage for stage in STAGES if stage is not simclr.STAGE)
     summary: dict[str, object] = {}
-    for stage in STAGES:
+    for stage in stages:
         print(f"== {stage.name}", flush=True)
         started = time.monotonic()
         summary = run(stage, getattr(preset, stage.name), data, out)
-        shown = {key: value for key, value in summary.items() if key not in ("config", "rows")}
+        shown = {
+            key: value
+            for key, value in summary.items()
+            if key not in ("config", "rows", "differences", "trials")
+        }
         print(f"   {(time.monotonic() - started) / 60:.1f} min  {json.dumps(shown)}", flush=True)
     return summary
 
@@ -60,9 +77,12 @@ if __name__ == "__main__":
     parser.add_argument("--raw", type=Path, required=True, help="the folder of raw datasets")
     parser.add_argument("--out", type=Path, required=True, help="where the run is kept")
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument(
+        "--images-from", type=Path, metavar="DIR", help="take the image encoder of a checkpoint"
+    )
     parser.add_argument("--publish", type=Path, metavar="DIR", help="copy the checkpoint there")
     options = parser.parse_args()
-    result = main(options.raw, options.out, PRESETS[options.preset])
-    print(evaluate.results_table({"split": "test", "rows": result["rows"]}))
+    result = main(options.raw, options.out, PRESETS[options.preset], options.images_from)
+    print(evaluate.results_table({"split": "test", **result}))
     if options.publish:
         evaluate.publish(options.out, options.publish)

@@ -30,7 +30,7 @@ from training.dataset import (
     read_texts,
     soft_targets,
 )
-from training.loop import LoopConfig, Step, by_length, fit
+from training.loop import LoopConfig, Step, by_length, fit, weighted
 from training.masked_language import draw
 from training.objectives import balanced_softmax
 from training.stage import Stage, load_module, read_summary, run_stage, save_module
@@ -47,6 +47,9 @@ class TextClassifierConfig:
     synthetic: int = 150  # synthetic texts a condition
     dropout: float = 0.2
     word_dropout: float = 0.1  # share of tokens hidden behind [MASK]
+    # Exponent of a condition's frequency by which its cases are drawn less often: 0 draws all
+    # alike, 1 every condition equally often. The prior of the loss follows.
+    resampling: float = 0.5
     smoothing: float = 1.0  # cases added to each condition's count in the prior
     # A condition with fewer training cases than this stays out of the text head: it would answer
     # for a condition that it has hardly read about.
@@ -77,6 +80,26 @@ def training_cases(config: TextClassifierConfig, data: Path) -> pd.DataFrame:
     return pd.concat([real, synthetic], ignore_index=True).fillna("")
 
 
+def resampling_weights(targets: Tensor, is_synthetic: Tensor, exponent: float) -> Tensor:
+    """(cases,) how often each case is drawn, relative to the mean of 1 in its domain.
+
+    Proportional to the frequency of the case's first condition in its domain, real or synthetic, to
+    the power of -``exponent``. The loss alone (balanced softmax) takes frequencies out of the
+    answer, but a condition that is hardly ever seen is hardly ever learned from.
+
+    Args:
+        targets: (cases, K) weights; is_synthetic: (cases,) bool; exponent: 0..1.
+    """
+    label = targets.argmax(dim=1)
+    weights = torch.ones(len(targets))
+    for domain in (is_synthetic, ~is_synthetic):
+        if domain.any():
+            share = torch.bincount(label[domain], minlength=targets.shape[1])[label[domain]]
+            drawn = share.double() ** -exponent
+            weights[domain] = (drawn / drawn.mean()).float()
+    return weights
+
+
 def domain_priors(targets: Tensor, is_synthetic: Tensor, smoothing: float) -> Tensor:
     """(2, K) log frequency of each condition among real and among synthetic cases.
 
@@ -101,7 +124,8 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
     kept = torch.nonzero(targets.sum(dim=1) > 0).squeeze(1)
     targets = targets / targets.sum(dim=1, keepdim=True)
     domain = torch.from_numpy((rows["source"] == "synthetic").to_numpy())
-    priors = domain_priors(targets[kept], domain[kept], config.smoothing)
+    weights = resampling_weights(targets[kept], domain[kept], config.resampling)
+    priors = domain_priors(targets[kept] * weights[:, None], domain[kept], config.smoothing)
 
     torch.manual_seed(config.loop.seed)
     encoder, tokenizer = masked_language.load_encoder(out, config.dropout)
@@ -121,7 +145,8 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
         return balanced_softmax(logits, targets[chosen].to(step.device), prior)
 
     lengths = np.array([len(texts[case][0]) for case in kept.tolist()])
-    sampler = by_length(lengths, config.loop.batch_size, config.loop.seed)
+    drawn = weighted(weights.numpy().astype(np.float64), config.loop.seed)
+    sampler = by_length(drawn, lengths, config.loop.batch_size, config.loop.seed)
     minutes = fit(out / NAME, model, batch_loss, sampler, config.loop)
     save_module(model.encoder, out / NAME / "encoder.safetensors")
     save_module(model.head, out / NAME / "head.safetensors")
