@@ -45,7 +45,7 @@ from training.marked_text import between_markers
 from training.scoring import score
 from training.sources.row import Row
 from training.stage import Stage, write_whole
-from training.unstructure import facts_of, mentioned
+from training.unstructure import facts_as_features, facts_of, mentioned
 
 NAME = "audit"
 RENDERED = ("pad_ufes_20", "milk10k", "scin")  # made from fields by training.unstructure
@@ -135,20 +135,6 @@ class Corpus:
         return self.vectorizer.transform(self.texts)
 
 
-def features_of(facts: Facts) -> Features:
-    """One feature a fact; age as decades since birth and as one decade of them."""
-    features: dict[str, float] = {}
-    if facts.age is not None:
-        features |= {"age": facts.age / 10, f"decade {facts.age // 10}": 1.0}
-    for name in ("age_range", "sex", "category", "duration"):
-        if (value := getattr(facts, name)) is not None:
-            features[f"{name} {value}"] = 1.0
-    features |= {f"site {site}": 1.0 for site in facts.sites}
-    features |= {f"texture {texture}": 1.0 for texture in facts.textures}
-    features |= {f"{name} {present}": 1.0 for name, present in facts.findings.items()}
-    return features
-
-
 def kinds_mentioned(facts: Facts) -> Features:
     """Which kinds of facts are mentioned, not what they say."""
     mentions = {
@@ -231,8 +217,8 @@ def real_corpus(source: str, rows: pd.DataFrame, data: Path, config: AuditConfig
         cases,
         texts,
         {
-            "all facts": [features_of(facts[name]) for name, _ in sayings],
-            "facts said": [features_of(one) for _, one in sayings],
+            "all facts": [facts_as_features(facts[name]) for name, _ in sayings],
+            "facts said": [facts_as_features(one) for _, one in sayings],
             "kinds of facts mentioned": [kinds_mentioned(one) for _, one in sayings],
             "facts mentioned, none left out": [facts_mentioned(facts[name]) for name, _ in sayings],
             "facts mentioned": [facts_mentioned(one) for _, one in sayings],

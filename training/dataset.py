@@ -105,12 +105,14 @@ def cases_with_text(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def read_synthetic(data: Path) -> pd.DataFrame:
-    """The synthetic texts in the manifest's columns, with one more, ``text``; none before they are.
+    """The synthetic texts in the manifest's columns; none before they are made.
+
+    Two columns are their own: ``text``, and ``findings`` joined by "; ".
 
     All are of the training split, and each is a group of its own.
     """
     path = data / "synthetic" / "texts.csv"
-    columns = ["id", "condition", "text"]
+    columns = ["id", "condition", "findings", "text"]
     made = pd.DataFrame(columns=columns, dtype=str)
     if path.is_file():
         made = pd.read_csv(path, dtype=str, keep_default_na=False)[columns]

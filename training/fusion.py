@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dermmm.conditions import NAMES
 from dermmm.model import DermModel, ModelConfig
 from dermmm.tokenizer import Tokenizer
-from training import image_classifier, masked_language, text_classifier
+from training import image_classifier, text_classifier, text_pretraining
 from training.dataset import (
     pack_photos,
     read_manifest,
@@ -53,7 +53,7 @@ def build_model(config: FusionConfig, out: Path) -> tuple[DermModel, Tokenizer]:
     """The whole model with the trained encoders and heads, and a fusion that is still random."""
     photos = image_classifier.load_classifier(out)
     texts, tokenizer = text_classifier.load_classifier(out)
-    settings = masked_language.read_config(out)
+    settings = text_pretraining.read_config(out)
     model = DermModel(
         ModelConfig(
             conditions=len(NAMES),

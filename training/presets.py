@@ -16,13 +16,13 @@ from training.evaluate import EvaluateConfig
 from training.fusion import FusionConfig
 from training.image_classifier import ImageClassifierConfig
 from training.loop import LoopConfig
-from training.masked_language import MaskedLanguageConfig
 from training.pairing import PairingConfig
 from training.probe import ProbeConfig
 from training.simclr import SimclrConfig
 from training.synthesize import SynthesizeConfig
 from training.text_baseline import TextBaselineConfig
 from training.text_classifier import TextClassifierConfig
+from training.text_pretraining import TextPretrainingConfig
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Preset:
     simclr: SimclrConfig
     image_classifier: ImageClassifierConfig
     text_baseline: TextBaselineConfig
-    masked_language: MaskedLanguageConfig
+    text_pretraining: TextPretrainingConfig
     text_classifier: TextClassifierConfig
     probe: ProbeConfig
     pairing: PairingConfig
@@ -59,7 +59,7 @@ CPU = Preset(
         sizes=((0.75, 96), (1.0, 128)),
         pack=160,
     ),
-    masked_language=MaskedLanguageConfig(LoopConfig(epochs=6, batch_size=64, learning_rate=1e-3)),
+    text_pretraining=TextPretrainingConfig(LoopConfig(epochs=6, batch_size=64, learning_rate=1e-3)),
     text_classifier=TextClassifierConfig(LoopConfig(epochs=8, batch_size=64, learning_rate=5e-4)),
     probe=ProbeConfig(image_size=128, max_train=3000),
     pairing=PairingConfig(image_size=128),
@@ -83,7 +83,9 @@ GPU = Preset(
         sizes=((0.5, 128), (0.8, 160), (1.0, 224)),
         pack=224,
     ),
-    masked_language=MaskedLanguageConfig(LoopConfig(epochs=40, batch_size=128, learning_rate=1e-3)),
+    text_pretraining=TextPretrainingConfig(
+        LoopConfig(epochs=40, batch_size=128, learning_rate=1e-3)
+    ),
     text_classifier=TextClassifierConfig(LoopConfig(epochs=20, batch_size=128, learning_rate=5e-4)),
     probe=ProbeConfig(image_size=224, max_train=100_000),
     pairing=PairingConfig(image_size=224),
@@ -98,7 +100,7 @@ SMOKE = Preset(
     synthesize=SynthesizeConfig(per_condition=8),
     audit=AuditConfig(),
     text_baseline=TextBaselineConfig(ngrams=(1,), strengths=(1.0,), synthetic=(0, 4)),
-    masked_language=MaskedLanguageConfig(_ONE, vocabulary=400, width=48, heads=4),
+    text_pretraining=TextPretrainingConfig(_ONE, vocabulary=400, width=48, heads=4),
     simclr=SimclrConfig(_ONE, size=32, pack=64),
     image_classifier=ImageClassifierConfig(_ONE, sizes=((0.5, 32), (1.0, 64)), pack=64),
     text_classifier=TextClassifierConfig(replace(_ONE, epochs=2), synthetic=4, min_cases=1),

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dermmm.image_encoder import ImageEncoder
-from training import image_classifier, masked_language, simclr, text_classifier
+from training import image_classifier, simclr, text_classifier, text_pretraining
 from training.dataset import (
     cases_with_text,
     condition_index,
@@ -94,12 +94,12 @@ def main(config: ProbeConfig, data: Path, out: Path) -> dict[str, object]:
         )
 
     trained, tokenizer = text_classifier.load_classifier(out)
-    settings = masked_language.read_config(out)
-    untrained = masked_language.build_encoder(settings, tokenizer.vocabulary, dropout=0.0)
+    settings = text_pretraining.read_config(out)
+    untrained = text_pretraining.build_encoder(settings, tokenizer.vocabulary, dropout=0.0)
     readers = {
         "untrained": text_classifier.TextClassifier(untrained).eval(),
-        masked_language.NAME: text_classifier.TextClassifier(
-            masked_language.load_encoder(out)[0]
+        text_pretraining.NAME: text_classifier.TextClassifier(
+            text_pretraining.load_encoder(out)[0]
         ).eval(),
         text_classifier.NAME: trained,
     }

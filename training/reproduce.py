@@ -19,12 +19,12 @@ from training import (
     evaluate,
     fusion,
     image_classifier,
-    masked_language,
     pairing,
     probe,
     simclr,
     text_baseline,
     text_classifier,
+    text_pretraining,
 )
 from training.presets import PRESETS, Preset
 from training.stage import Stage, run
@@ -33,7 +33,7 @@ STAGES: tuple[Stage, ...] = (
     simclr.STAGE,
     image_classifier.STAGE,
     text_baseline.STAGE,
-    masked_language.STAGE,
+    text_pretraining.STAGE,
     text_classifier.STAGE,
     probe.STAGE,
     pairing.STAGE,

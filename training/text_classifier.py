@@ -2,7 +2,7 @@
 
     python -m training.text_classifier --data runs/first/data --out runs/first
 
-Starts from `masked_language/encoder.safetensors`. Cross entropy against the annotators' weights
+Starts from `text_pretraining/encoder.safetensors`. Cross entropy against the annotators' weights
 (balanced softmax), a random wording of each case at every draw, word dropout, warm-up and cosine.
 Writes `text_classifier/encoder.safetensors` and `head.safetensors`. About 5 minutes with
 `--preset cpu`.
@@ -22,7 +22,7 @@ from dermmm.conditions import NAMES
 from dermmm.fusion import ModalityHead
 from dermmm.text_encoder import TextEncoder
 from dermmm.tokenizer import Tokenizer
-from training import masked_language
+from training import text_pretraining
 from training.dataset import (
     cases_with_text,
     read_manifest,
@@ -31,18 +31,17 @@ from training.dataset import (
     soft_targets,
 )
 from training.loop import LoopConfig, Step, by_length, fit, weighted
-from training.masked_language import draw
 from training.objectives import balanced_softmax
 from training.stage import Stage, load_module, read_summary, run_stage, save_module
 
 NAME = "text_classifier"
-STARTS = ("masked_language", "random")
+STARTS = ("text_pretraining", "random")
 
 
 @dataclass(frozen=True)
 class TextClassifierConfig:
     loop: LoopConfig
-    start: str = "masked_language"  # one of STARTS
+    start: str = "text_pretraining"  # one of STARTS
     balanced: str = ""  # use only the real cases that DATA/balanced/<this>.csv keeps; "" uses all
     synthetic: int = 150  # synthetic texts a condition
     dropout: float = 0.2
@@ -128,16 +127,18 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
     priors = domain_priors(targets[kept] * weights[:, None], domain[kept], config.smoothing)
 
     torch.manual_seed(config.loop.seed)
-    encoder, tokenizer = masked_language.load_encoder(out, config.dropout)
+    encoder, tokenizer = text_pretraining.load_encoder(out, config.dropout)
     if config.start == "random":
-        settings = masked_language.read_config(out)
-        encoder = masked_language.build_encoder(settings, tokenizer.vocabulary, config.dropout)
+        settings = text_pretraining.read_config(out)
+        encoder = text_pretraining.build_encoder(settings, tokenizer.vocabulary, config.dropout)
     model = TextClassifier(encoder)
     model.head.covered.copy_(covered)
 
     def batch_loss(module: nn.Module, step: Step) -> Tensor:
         chosen = kept[step.indices]
-        token_ids, token_mask = tokenizer([draw(texts[case]) for case in chosen.tolist()])
+        token_ids, token_mask = tokenizer(
+            [texts[case][int(torch.randint(len(texts[case]), ()))] for case in chosen.tolist()]
+        )
         hidden = (torch.rand(token_ids.shape) < config.word_dropout) & token_mask
         token_ids = token_ids.masked_fill(hidden, tokenizer.mask_id)
         logits = module(token_ids.to(step.device), token_mask.to(step.device))
@@ -166,7 +167,7 @@ def read_config(out: Path) -> TextClassifierConfig:
 
 def load_classifier(out: Path) -> tuple[TextClassifier, Tokenizer]:
     """The classifier that this stage trained and its tokenizer, ready to use."""
-    encoder, tokenizer = masked_language.load_encoder(out)
+    encoder, tokenizer = text_pretraining.load_encoder(out)
     model = TextClassifier(encoder)
     load_module(model.encoder, out / NAME / "encoder.safetensors")
     load_module(model.head, out / NAME / "head.safetensors")

@@ -251,6 +251,23 @@ def texts(row: Row, n: int, seed: int = 0) -> list[str]:
     return [describe(facts, seed=wording) for facts, wording in mentioned(row, n, seed)]
 
 
+def facts_as_features(facts: Facts) -> dict[str, float]:
+    """One feature a fact, for simple models: 1, or the age in decades; age as its decade as well.
+
+    >>> facts_as_features(Facts(age=62, findings={"itch": False}))
+    {'age': 6.2, 'decade 6': 1.0, 'itch False': 1.0}
+    """
+    found: dict[str, float] = {}
+    if facts.age is not None:
+        found |= {"age": facts.age / 10, f"decade {facts.age // 10}": 1.0}
+    for name in ("age_range", "sex", "category", "duration"):
+        if (value := getattr(facts, name)) is not None:
+            found[f"{name} {value}"] = 1.0
+    found |= {f"site {site}": 1.0 for site in facts.sites}
+    found |= {f"texture {texture}": 1.0 for texture in facts.textures}
+    return found | {f"{name} {present}": 1.0 for name, present in facts.findings.items()}
+
+
 def main(raw: Path, n: int, limit: int) -> None:
     """Print ``n`` descriptions of the first ``limit`` rows of each structured source in ``raw``."""
     for source in ("pad_ufes_20", "milk10k", "scin"):

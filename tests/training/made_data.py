@@ -45,9 +45,10 @@ def make_raw(folder: Path, patients: int = 60) -> Path:
         {
             "case_id": str(-number - 1),
             "age_group": "AGE_30_TO_39",
-            "textures_flat": "YES" if number % 2 else "",
+            "related_category": "RASH" if number % 2 else "PIGMENTARY_PROBLEM",
             "body_parts_arm": "YES",
-            "condition_symptoms_itching": "" if number % 2 else "YES",
+            "condition_symptoms_itching": "YES",
+            "condition_duration": "ONE_DAY" if number % 2 else "MORE_THAN_ONE_YEAR",
         }
         for number in range(patients)
     ]

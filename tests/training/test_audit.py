@@ -25,7 +25,6 @@ from training.audit import (
     Figure,
     check,
     facts_mentioned,
-    features_of,
     grouped_folds,
     guess,
     judge,
@@ -39,7 +38,7 @@ from training.audit import (
     which_source,
 )
 from training.sources.row import Row
-from training.unstructure import texts
+from training.unstructure import facts_as_features, texts
 
 CONFIG = AuditConfig(permutations=4)
 CONDITIONS = ("actinic keratosis", "basal cell carcinoma")
@@ -211,7 +210,7 @@ def made_corpus(
         np.ones(len(told), dtype=bool),
         np.arange(len(told)),
         told,
-        {"all facts": [features_of(facts) for facts in known]},
+        {"all facts": [facts_as_features(facts) for facts in known]},
         told,
     )
     return replace(corpus, **more)  # type: ignore[arg-type]
@@ -219,7 +218,7 @@ def made_corpus(
 
 def test_facts_become_features() -> None:
     facts = Facts(age=62, sites=("arm", "face"), findings={"itch": True, "fever": False})
-    assert features_of(facts) == {
+    assert facts_as_features(facts) == {
         "age": 6.2, "decade 6": 1, "site arm": 1, "site face": 1, "itch True": 1, "fever False": 1,
     }  # fmt: skip
     assert kinds_mentioned(facts) == {"age": 1, "site": 1, "skin": 1, "body": 1}

@@ -92,7 +92,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
 
 def test_batches_by_length_hold_every_item_once_and_little_padding() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, 203)
-    sampler = by_length(lengths, batch_size=10, seed=0)
+    sampler = by_length(shuffled(len(lengths), 0), lengths, batch_size=10, seed=0)
     order = sampler(0)
     assert sorted(order) == list(range(203))
     assert (sampler(1) != order).any()

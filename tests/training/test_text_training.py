@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dermmm.conditions import INDEX
-from training import corpus, text_baseline, text_classifier
+from training import corpus, text_baseline, text_classifier, text_pretraining
 from training.clean import MANIFEST_COLUMNS
 from training.dataset import read_synthetic, read_texts
 from training.loop import LoopConfig
@@ -42,10 +42,16 @@ def data(tmp_path: Path) -> Path:
     (tmp_path / "synthetic").mkdir()
     with (tmp_path / "synthetic" / "texts.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "condition", "source", "voice", "text"])
+        writer.writerow(["id", "condition", "source", "voice", "findings", "text"])
         for condition, words in WORDS.items():
             for number in range(20):
-                made = [f"s-{condition}-{number}", condition, "grammar", "chart"]
+                made = [
+                    f"s-{condition}-{number}",
+                    condition,
+                    "grammar",
+                    "chart",
+                    words.replace(" ", "; "),
+                ]
                 writer.writerow([*made, f"made-up {words}, {number}"])
     return tmp_path
 
@@ -114,3 +120,28 @@ def test_the_datasheet_counts_wordings_and_names_what_stands_on_synthetic_text(d
     assert "Learned from synthetic text alone: keloid." in sheet
     assert "No training text at all: actinic keratosis" in sheet
     assert "synthetic test" not in sheet  # nothing synthetic outside training
+
+
+def test_the_facts_of_a_wording_are_known_where_a_renderer_made_it(data: Path) -> None:
+    rows = text_classifier.training_cases(config(synthetic=1), data).assign(
+        fields=lambda table: table["fields"].replace(
+            {'{"itch": "True"}': '{"sex_at_birth": "MALE"}'}
+        )
+    )
+    told = text_pretraining.facts_told(rows, read_texts(data, rows))
+    by_source = dict(zip(rows["source"], told, strict=True))
+    assert by_source["dermavqa_iiyi"] == [{}, {}]
+    assert by_source["scin"] == [{"sex male": 1.0}, {"sex male": 1.0}]
+    assert by_source["synthetic"] == [{"old": 1.0, "scar": 1.0}]
+
+
+def test_facts_are_learned_where_they_are_known() -> None:
+    targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    right, wrong = torch.tensor([[9.0, -9.0, 9.0]] * 2), torch.tensor([[-9.0, 9.0, -9.0]] * 2)
+    assert facts_loss_of(right, targets) < 0.01 < facts_loss_of(wrong, targets)
+    # a text of which nobody knows the facts counts for nothing
+    assert facts_loss_of(wrong[1:], targets[1:]) == 0
+
+
+def facts_loss_of(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    return float(text_pretraining.facts_loss(logits, targets))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dermmm.text_encoder import TextEncoder
-from training.masked_language import MaskedLanguageModel, hide
+from training.text_pretraining import Reader, hide
 
 MASK, VOCABULARY = 1, 50
 
@@ -40,12 +40,13 @@ def test_a_batch_without_chance_still_has_something_to_predict() -> None:
 def test_the_model_answers_at_the_hidden_tokens_and_learns_to_fill_them_in() -> None:
     ids, mask = tokens()
     ids = torch.where(mask, torch.arange(32) % 7 + 2, ids)  # what stands where can be learned
-    model = MaskedLanguageModel(TextEncoder(VOCABULARY, width=32, layers=1, heads=2, max_tokens=32))
+    model = Reader(TextEncoder(VOCABULARY, width=32, layers=1, heads=2, max_tokens=32), 3)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
     for _ in range(60):
         read, hidden = hide(ids, mask, 0.15, MASK, VOCABULARY)
-        logits = model(read, mask, hidden)
+        logits, facts = model(read, mask, hidden)
+        assert facts.shape == (64, 3)
         assert logits.shape == (hidden.sum(), VOCABULARY)
         loss = torch.nn.functional.cross_entropy(logits, ids[hidden])
         optimiser.zero_grad()
