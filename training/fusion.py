@@ -87,7 +87,8 @@ def training_cases(train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Which photo goes with which text.
 
     Args:
-        train: manifest rows of the training split that have a condition, indexed from 0.
+        train: manifest rows of the training split that have a condition, and the synthetic rows
+            that a pair names, indexed from 0.
         pairs: pseudo-pairs (row ids); a photo that is in one is not used alone as well.
 
     Returns:
@@ -107,6 +108,7 @@ def training_cases(train: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         [own["text"] < 0, own["photo"] < 0], ["photo alone", "text alone"], "true pair"
     )
     own = own[~train["id"].isin({*pairs["photo"]})]
+    own = own[(own["photo"] >= 0) | (own["text"] >= 0)]  # a synthetic text is there for its pair
     photo = np.array([position[row_id] for row_id in pairs["photo"]], dtype=np.int64)
     text = np.array([position[row_id] for row_id in pairs["text"]], dtype=np.int64)
     pseudo = pd.DataFrame({"photo": photo, "text": text, "row": photo, "kind": "pseudo-pair"})

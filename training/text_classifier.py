@@ -122,7 +122,7 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
     targets = targets * covered
     kept = torch.nonzero(targets.sum(dim=1) > 0).squeeze(1)
     targets = targets / targets.sum(dim=1, keepdim=True)
-    domain = torch.from_numpy((rows["source"] == "synthetic").to_numpy())
+    domain = torch.tensor((rows["source"] == "synthetic").tolist())  # True where synthetic
     weights = resampling_weights(targets[kept], domain[kept], config.resampling)
     priors = domain_priors(targets[kept] * weights[:, None], domain[kept], config.smoothing)
 
