@@ -122,6 +122,12 @@ def read_synthetic(data: Path) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def with_synthetic(real: pd.DataFrame, data: Path, count: int) -> pd.DataFrame:
+    """``real`` rows, and below them the first ``count`` synthetic texts of each condition."""
+    made = read_synthetic(data).groupby("condition").head(count)
+    return pd.concat([real, made], ignore_index=True).fillna("")
+
+
 def read_texts(data: Path, rows: pd.DataFrame) -> list[list[str]]:
     """The text variants of each row, [] where it has none; a synthetic row carries its own."""
     own = list(rows["text"]) if "text" in rows else [""] * len(rows)

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import rankdata
-from sklearn.cluster import KMeans
 
 from dermmm.conditions import NAMES
 from training import image_classifier, text_classifier
@@ -30,11 +29,12 @@ from training.dataset import (
     condition_index,
     pack_photos,
     read_manifest,
-    read_synthetic,
     read_texts,
+    with_synthetic,
 )
 from training.features import photo_patches, text_logits
 from training.stage import Stage, run_stage, write_whole
+from training.text_clusters import cluster
 
 NAME = "pairing"
 RULES = ("quantile", "cluster")
@@ -122,9 +122,7 @@ def pair(
         theirs = np.flatnonzero(text_condition == condition)
         if len(mine) == 0 or len(theirs) == 0:
             continue
-        clusters = KMeans(
-            min(config.clusters, len(theirs)), n_init=3, random_state=config.seed
-        ).fit_predict(text_vectors[theirs])
+        clusters, _ = cluster(text_vectors[theirs], config.clusters, config.seed)
         chosen = {
             "quantile": match_quantiles(
                 margins(photo_scores[mine], condition),
@@ -154,8 +152,7 @@ def main(config: PairingConfig, data: Path, out: Path) -> dict[str, object]:
     train = manifest[(manifest["split"] == "train") & (manifest["condition"] != "")]
     photos = train[train["modality"] == "image_only"]
     texts = train[train["modality"] == "text_only"]
-    synthetic = read_synthetic(data).groupby("condition").head(config.synthetic)
-    texts = pd.concat([texts, synthetic], ignore_index=True).fillna("")
+    texts = with_synthetic(texts, data, config.synthetic)
     (out / NAME).mkdir(parents=True, exist_ok=True)
 
     classifier = image_classifier.load_classifier(out)
@@ -174,7 +171,7 @@ def main(config: PairingConfig, data: Path, out: Path) -> dict[str, object]:
     return {
         "photos": len(photos),
         "texts": len(texts),
-        "synthetic texts": len(synthetic),
+        "synthetic texts": int((texts["source"] == "synthetic").sum()),
         "pairs": {str(name): int(count) for name, count in counts.items()},
     }
 

@@ -3,7 +3,7 @@
     python -m training.text_baseline --data runs/first/data --out runs/first
 
 Reads the same texts of the training split. Its settings are those with the best balanced accuracy
-on validation, over the conditions with enough validation texts to measure. Seconds on a CPU.
+on validation, over the conditions with enough validation texts to measure.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from training.dataset import (
     cases_with_text,
     condition_index,
     read_manifest,
-    read_synthetic,
     read_texts,
+    with_synthetic,
 )
 from training.scoring import is_measured, score
 from training.stage import Stage, read_summary, run_stage
@@ -52,33 +52,46 @@ class Settings:
     synthetic: int
 
 
-def tfidf_classifier(ngrams: int, strength: float, max_iterations: int = 1000) -> Pipeline:
-    """TF-IDF of words and their neighbours under a logistic regression with balanced classes."""
-    return make_pipeline(
-        TfidfVectorizer(
-            ngram_range=(1, ngrams), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"
-        ),
-        LogisticRegression(C=strength, class_weight="balanced", max_iter=max_iterations),
+def tfidf_vectorizer(ngrams: int) -> TfidfVectorizer:
+    """TF-IDF of words and of up to ``ngrams`` neighbouring ones."""
+    return TfidfVectorizer(
+        ngram_range=(1, ngrams), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"
     )
 
 
-def fit_baseline(data: Path, settings: Settings, max_iterations: int) -> Pipeline:
-    """Fit on every wording of the training split's cases; a case's wordings share its weight."""
-    rows = pd.concat(
-        [
-            cases_with_text(read_manifest(data), "train"),
-            read_synthetic(data).groupby("condition").head(settings.synthetic),
-        ],
-        ignore_index=True,
-    ).fillna("")
-    wordings = read_texts(data, rows)
-    counts = [len(variants) for variants in wordings]
+def logistic_regression(strength: float, max_iterations: int = 1000) -> LogisticRegression:
+    """A linear classifier with balanced classes; ``strength`` is C, the inverse of its penalty."""
+    return LogisticRegression(C=strength, class_weight="balanced", max_iter=max_iterations)
+
+
+def tfidf_classifier(ngrams: int, strength: float, max_iterations: int = 1000) -> Pipeline:
+    """The two together: texts to conditions."""
+    return make_pipeline(tfidf_vectorizer(ngrams), logistic_regression(strength, max_iterations))
+
+
+def fit_baseline(
+    rows: pd.DataFrame, texts: list[list[str]], settings: Settings, max_iterations: int
+) -> Pipeline:
+    """Fit on every wording of the cases; a case's wordings share its weight.
+
+    Args:
+        rows: real cases of the training split, and synthetic ones, as `with_synthetic` gives them.
+        texts: their wordings.
+    """
+    counts = [len(variants) for variants in texts]
     classifier = tfidf_classifier(settings.ngrams, settings.strength, max_iterations)
     return classifier.fit(
-        list(itertools.chain.from_iterable(wordings)),
+        list(itertools.chain.from_iterable(texts)),
         np.repeat(condition_index(rows), counts),
         logisticregression__sample_weight=np.repeat([1 / count for count in counts], counts),
     )
+
+
+def read_training_texts(data: Path, synthetic: int) -> tuple[pd.DataFrame, list[list[str]]]:
+    """The training split's cases with so many synthetic texts a condition, and their wordings."""
+    real = cases_with_text(read_manifest(data), "train")
+    rows = with_synthetic(real, data, synthetic)
+    return rows, read_texts(data, rows)
 
 
 def answer(classifier: Pipeline, texts: list[str]) -> np.ndarray:
@@ -93,10 +106,12 @@ def main(config: TextBaselineConfig, data: Path, out: Path) -> dict[str, object]
     texts = [variants[0] for variants in read_texts(data, rows)]
     targets, groups = condition_index(rows), rows["group"].to_numpy()
     measured = is_measured(targets)
+    learned = {count: read_training_texts(data, count) for count in config.synthetic}
     grid = itertools.product(config.ngrams, config.strengths, config.synthetic)
     trials = []
     for settings in tqdm([Settings(*values) for values in grid], desc=NAME, unit="fit"):
-        values = answer(fit_baseline(data, settings, config.max_iterations), texts)
+        cases = learned[settings.synthetic]
+        values = answer(fit_baseline(*cases, settings, config.max_iterations), texts)
         scores = score(values[measured], targets[measured], groups[measured])
         trials.append((settings, scores["balanced_accuracy"], scores["top3"]))
     best, _, _ = max(trials, key=lambda trial: trial[1]["value"])
@@ -110,10 +125,11 @@ def main(config: TextBaselineConfig, data: Path, out: Path) -> dict[str, object]
 
 
 def load_baseline(data: Path, out: Path) -> Pipeline:
-    """The chosen classifier, fitted anew: that takes seconds, and no file has to be trusted."""
+    """The chosen classifier, fitted anew: that is quick, and no file has to be trusted."""
     summary = read_summary(out, NAME)
-    iterations = summary["config"]["max_iterations"]
-    return fit_baseline(data, Settings(**summary["chosen"]), iterations)
+    settings = Settings(**summary["chosen"])
+    cases = read_training_texts(data, settings.synthetic)
+    return fit_baseline(*cases, settings, summary["config"]["max_iterations"])
 
 
 STAGE = Stage(NAME, main)

@@ -26,9 +26,9 @@ from training import text_pretraining
 from training.dataset import (
     cases_with_text,
     read_manifest,
-    read_synthetic,
     read_texts,
     soft_targets,
+    with_synthetic,
 )
 from training.loop import LoopConfig, Step, by_length, fit, weighted
 from training.objectives import balanced_softmax
@@ -50,8 +50,8 @@ class TextClassifierConfig:
     # alike, 1 every condition equally often. The prior of the loss follows.
     resampling: float = 0.5
     smoothing: float = 1.0  # cases added to each condition's count in the prior
-    # A condition with fewer training cases than this stays out of the text head: it would answer
-    # for a condition that it has hardly read about.
+    # A condition with fewer training cases than this, real and synthetic, stays out of the text
+    # head: it would answer for a condition that it has hardly read about.
     min_cases: int = 5
 
 
@@ -75,8 +75,7 @@ def training_cases(config: TextClassifierConfig, data: Path) -> pd.DataFrame:
     if config.balanced:
         kept = pd.read_csv(data / "balanced" / f"{config.balanced}.csv", dtype=str)
         real = real[real["id"].isin(kept["id"])]
-    synthetic = read_synthetic(data).groupby("condition").head(config.synthetic)
-    return pd.concat([real, synthetic], ignore_index=True).fillna("")
+    return with_synthetic(real, data, config.synthetic)
 
 
 def resampling_weights(targets: Tensor, is_synthetic: Tensor, exponent: float) -> Tensor:
@@ -127,6 +126,8 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
     priors = domain_priors(targets[kept] * weights[:, None], domain[kept], config.smoothing)
 
     torch.manual_seed(config.loop.seed)
+    if config.start not in STARTS:
+        raise ValueError(f"got start {config.start!r}, expected one of {', '.join(STARTS)}")
     encoder, tokenizer = text_pretraining.load_encoder(out, config.dropout)
     if config.start == "random":
         settings = text_pretraining.read_config(out)

@@ -94,15 +94,30 @@ def test_each_domain_has_its_own_prior() -> None:
     assert priors[1].tolist() == pytest.approx([1.5 / 4, 2.5 / 4])
 
 
+def test_rare_conditions_are_drawn_more_often_in_each_domain() -> None:
+    targets = torch.eye(2)[[0, 0, 0, 0, 1, 0, 1]]
+    synthetic = torch.tensor([False] * 5 + [True] * 2)
+    weights = text_classifier.resampling_weights(targets, synthetic, exponent=1.0)
+    assert weights[:4].sum() == pytest.approx(float(weights[4]))  # equally often
+    assert weights[5:].tolist() == [1.0, 1.0]
+    assert weights[:5].mean() == pytest.approx(1.0)
+    even = text_classifier.resampling_weights(targets, synthetic, exponent=0.0)
+    assert even.tolist() == [1.0] * 7
+
+
+def test_an_unknown_start_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="got start 'bert'"):
+        text_classifier.main(config(start="bert"), data, tmp_path)
+
+
 def test_the_control_answers_what_it_has_read(data: Path, tmp_path: Path) -> None:
     settings = text_baseline.TextBaselineConfig(
         ngrams=(1,), strengths=(0.1, 10.0), synthetic=(0, 20), max_iterations=200
     )
     summary = text_baseline.main(settings, data, tmp_path)
     assert len(summary["trials"]) == 4  # type: ignore[arg-type]
-    classifier = text_baseline.fit_baseline(
-        data, text_baseline.Settings(1, 10.0, synthetic=20), max_iterations=200
-    )
+    cases = text_baseline.read_training_texts(data, 20)
+    classifier = text_baseline.fit_baseline(*cases, text_baseline.Settings(1, 10.0, 20), 200)
     texts = [f"it is {words}" for words in WORDS.values()]
     answers = text_baseline.answer(classifier, texts)
     assert [int(i) for i in answers.argmax(axis=1)] == [INDEX[name] for name in WORDS]
