@@ -555,3 +555,28 @@ def names_in(text: str) -> set[str]:
     """
     phrases = (_PHRASES[(match.lastindex or 0) - 1] for match in _ANY_NAME.finditer(text))
     return {_MEANINGS[phrase] for phrase in phrases} - {""}
+
+
+# Codes: with a dot any of ICD-10, e.g. "L20.9"; without one only ours, as "B12" may be a vitamin.
+# Of ICD-11 the chapters of our conditions: infections, tumours, immune system, skin, and the
+# vascular malformations among the inborn. "1h30" is a time and no code.
+_OURS = "|".join(sorted({one.icd10.split(".")[0] for one in CONDITIONS if one.icd10}))
+_CODE = re.compile(
+    rf"\b(?:[A-Z]\d[\dA-Z]\.\d[\dA-Z]{{0,3}}|(?:{_OURS})\d{{0,3}}"
+    r"|(?:1[A-G]|2[A-F]|4[AB]|E[A-M]|L[A-D])\d[\dA-Z](?:\.[\dA-Z]{1,2})?)\b",
+    re.IGNORECASE,
+)
+
+
+def says_a_name_or_code(text: str) -> bool:
+    """Whether ``text`` holds a condition's name, a synonym, a look-alike or a diagnosis code.
+
+    What `mask_names` has masked does not count. Codes are those of ICD-10 and ICD-11, in either
+    case; a code without a dot only where it is one of our conditions or chapters.
+
+    >>> says_a_name_or_code("Seen for l20.9, then EA80."), says_a_name_or_code("Perhaps a mole.")
+    (True, True)
+    >>> says_a_name_or_code("I had a [condition] and take vitamin B12.")
+    False
+    """
+    return mask_names(text) != text or _CODE.search(text) is not None

@@ -7,7 +7,15 @@ from collections import Counter
 
 import pytest
 
-from dermmm.conditions import CONDITIONS, INDEX, LOOK_ALIKES, NAMES, mask_names, names_in
+from dermmm.conditions import (
+    CONDITIONS,
+    INDEX,
+    LOOK_ALIKES,
+    NAMES,
+    mask_names,
+    names_in,
+    says_a_name_or_code,
+)
 
 GROUPS = {"tumour": 10, "inflammatory": 10, "infectious": 5, "none": 1}
 
@@ -86,3 +94,40 @@ def test_masking_leaves_nothing_to_find() -> None:
     text = " and ".join((*NAMES, *LOOK_ALIKES))
     assert names_in(mask_names(text)) == set()
     assert set(mask_names(text).split(" and ")) == {"[condition]"}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
+def test_every_own_name_and_code_is_said(condition) -> None:  # type: ignore[no-untyped-def]
+    code = condition.icd10
+    for said in (condition.name, *condition.synonyms, *filter(None, (code, code.replace(".", "")))):
+        assert says_a_name_or_code(f"Seen for {said}."), said
+        assert says_a_name_or_code(f"Seen for {said.upper()}, again."), said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("L40.0", "l20.9", "J45.1", "C4A.9", "L40.50", "(C44.9192)"),  # ICD-10
+        *("L40", "l40", "C4491", "L409"),  # ours, without a dot
+        *("EA80.0", "EA90", "ea80", "2C30", "1E70", "2C3Z", "LC50.1", "EB40.Z", "4A40"),  # ICD-11
+        *("German measles", "papular urticaria", "PSORIATIC"),
+    ],
+)
+def test_names_and_codes_are_said(said: str) -> None:
+    assert says_a_name_or_code(said)
+    assert says_a_name_or_code(f"It was {said}, they say")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "I had a [condition] before; it itches.",
+        "She takes vitamin B12 and B6, SPF50 and 2x10 mg.",
+        "A patch of 2.5 cm, 3x4 cm, on T10 for 1h30, in 2019; I am 25F.",
+        "CD30 was not asked. An A4 page. Seen at 10a.m. by me.",
+        "A molecule of hand cream.",
+    ],
+)
+def test_plain_words_and_numbers_are_no_names_or_codes(text: str) -> None:
+    assert not says_a_name_or_code(text)

@@ -29,7 +29,7 @@ from sklearn.preprocessing import normalize
 from training import image_classifier
 from training.dataset import cases_with_text, pack_photos, read_manifest, read_texts
 from training.features import photo_patches
-from training.stage import Stage, processes, read_summary, run_stage, write_whole
+from training.stage import MADE, Stage, processes, read_summary, run_stage, write_whole
 from training.text_clusters import cluster, text_vectors
 
 NAME = "balance"
@@ -232,7 +232,7 @@ def plot(
     pyplot.close(figure)
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, reads=MADE)
 
 if __name__ == "__main__":
     run_stage(STAGE, __doc__)

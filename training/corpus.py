@@ -80,7 +80,11 @@ def main(raw: Path, out: Path, preset: Preset) -> None:
     clean.main(clean.Config(raw=raw, out=data))
     for stage in STAGES:
         print(f"== {stage.name}", flush=True)
-        run(stage, getattr(preset, stage.name), data, out)
+        config = getattr(preset, stage.name)
+        made = synthesize.read_config(out) if stage is synthesize.STAGE else None
+        if made and made.model:  # texts of a language model, once made, are kept
+            config = made
+        run(stage, config, data, out)
     write_whole(data / "texts.md", datasheet(data))
     print(datasheet(data))
 

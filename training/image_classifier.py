@@ -9,8 +9,6 @@ writes `image_classifier/encoder.safetensors` and `head.safetensors`. About 30 m
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from training.augment import SUPERVISED, augment
 from training.dataset import condition_index, pack_photos, read_manifest
 from training.loop import LoopConfig, Step, fit, shuffled
 from training.objectives import balanced_softmax, log_prior
-from training.stage import Stage, load_module, run_stage, save_module, write_whole
+from training.stage import MADE, Stage, load_module, run_stage, save_module
 
 NAME = "image_classifier"
 
@@ -88,21 +86,23 @@ def load_classifier(out: Path) -> ImageClassifier:
     return model.eval()
 
 
-def take_from_checkpoint(folder: Path, config: ImageClassifierConfig, out: Path) -> None:
-    """Let a run start with the image encoder and head of a published checkpoint.
+def take_from(folder: Path) -> Stage:
+    """This stage for a run that keeps the image encoder and head of a published checkpoint.
 
     So text and fusion can be trained anew where the photos' part shall stay as it is. The
     checkpoint holds half precision, and so does what the new run publishes.
     """
-    loaded = checkpoint.load(folder)
-    (out / NAME).mkdir(parents=True, exist_ok=True)
-    save_module(loaded.model.image_encoder, out / NAME / "encoder.safetensors")
-    save_module(loaded.model.fusion.image_head, out / NAME / "head.safetensors")
-    summary = {"config": dataclasses.asdict(config), "taken_from": loaded.sha256}
-    write_whole(out / NAME / "summary.json", json.dumps(summary, indent=1) + "\n")
+
+    def take(config: ImageClassifierConfig, data: Path, out: Path) -> dict[str, object]:
+        loaded = checkpoint.load(folder)
+        save_module(loaded.model.image_encoder, out / NAME / "encoder.safetensors")
+        save_module(loaded.model.fusion.image_head, out / NAME / "head.safetensors")
+        return {"taken_from": loaded.sha256}
+
+    return Stage(NAME, take)
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, reads=MADE)
 
 if __name__ == "__main__":
     run_stage(STAGE, __doc__)

@@ -33,7 +33,8 @@ class Endpoint:
     """Where and how to ask.
 
     ``timeout`` is in seconds of silence. ``backoff`` is the wait in seconds after the first failed
-    attempt; it doubles with each further one.
+    attempt; it doubles with each further one. A logged answer counts as one whatever its
+    ``temperature`` was.
 
     Raises:
         ValueError: no address, or one that carries a user, a password or a query.
@@ -74,8 +75,8 @@ class Request:
 class Answer:
     """One line of the log: what came of a request.
 
-    ``text`` is "" where all attempts failed, and ``error`` says how the last one did. ``tokens``
-    is the server's count for prompt and answer, 0 where it gives none.
+    ``text`` is "" where all attempts failed or one was refused, and ``error`` says how the last one
+    ended. ``tokens`` is the server's count for prompt and answer, 0 where it gives none.
     """
 
     id: str
@@ -99,6 +100,17 @@ class Outcome:
     answers: dict[str, Answer]
     failed: dict[str, str]
     stopped: str
+
+
+class _Refused(RuntimeError):
+    """The endpoint refuses a request. ``answer`` tells of the attempts that it took."""
+
+    def __init__(self, endpoint: Endpoint, answer: Answer) -> None:
+        super().__init__(
+            f"{endpoint.base_url} refuses request {answer.id} with {answer.error}; "
+            "check the address, the model's name and the key"
+        )
+        self.answer = answer
 
 
 class _Budget:
@@ -151,7 +163,8 @@ def ask_all(
         max_tokens: the same for tokens; requests on their way may still go over it.
 
     Raises:
-        RuntimeError: the endpoint refuses a request (4xx other than 408 and 429).
+        RuntimeError: the endpoint refuses a request (4xx other than 408 and 429). The log tells of
+            it, as of any other that failed.
     """
     before = read_log(log)
     budget = _Budget(max_requests, max_tokens, before)
@@ -174,9 +187,14 @@ def ask_all(
     with log.open("a", encoding="utf-8") as lines, ThreadPoolExecutor(endpoint.workers) as pool:
 
         def ask(request: Request) -> None:
-            answer = _ask(request, client, endpoint, key, budget, stop)
-            if answer is None:
-                return
+            try:
+                if answer := _ask(request, client, endpoint, key, budget, stop):
+                    keep(answer)
+            except _Refused as refused:
+                keep(refused.answer)
+                raise
+
+        def keep(answer: Answer) -> None:
             with one_at_a_time:
                 lines.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
                 lines.flush()  # a kill must not lose what was paid for
@@ -228,9 +246,13 @@ def _ask(
     budget: _Budget,
     stop: threading.Event,
 ) -> Answer | None:
-    """Ask until there is an answer or the attempts are spent; None where nothing could be sent."""
+    """Ask until there is an answer or the attempts are spent; None where nothing could be sent.
+
+    Raises:
+        _Refused: the endpoint refuses the request.
+    """
     started = time.monotonic()
-    text, tokens, attempts, error = "", 0, 0, ""
+    text, tokens, attempts, error, refused = "", 0, 0, "", False
     rng = random.Random(request.id)
     while attempts < endpoint.attempts and not stop.is_set() and budget.take():
         attempts += 1
@@ -243,12 +265,9 @@ def _ask(
         except HfHubHTTPError as refusal:
             status = refusal.response.status_code
             error = _without(key, f"HTTP {status}: {refusal}")
-            if status not in (408, 429) and status < 500:
+            if refused := status not in (408, 429) and status < 500:
                 stop.set()
-                raise RuntimeError(
-                    f"{endpoint.base_url} refuses request {request.id} with {error}; "
-                    "check the address, the model's name and the key"
-                ) from None  # the cause holds the request, and with it the key
+                break
             wait = _asked_wait(refusal) or wait
         except (httpx2.HTTPError, ValueError) as fault:  # the network's, or the answer's
             error = _without(key, f"{type(fault).__name__}: {fault}")
@@ -256,7 +275,7 @@ def _ask(
             stop.wait(min(wait, LONGEST_WAIT))
     if attempts == 0:
         return None
-    return Answer(
+    answer = Answer(
         id=request.id,
         model=endpoint.model,
         prompt_name=request.prompt_name,
@@ -267,6 +286,9 @@ def _ask(
         seconds=round(time.monotonic() - started, 3),
         error=error,
     )
+    if refused:
+        raise _Refused(endpoint, answer)
+    return answer
 
 
 def _answer(client: InferenceClient, endpoint: Endpoint, prompt: str) -> tuple[str, int]:

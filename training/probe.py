@@ -4,8 +4,8 @@
 
 A logistic regression on frozen features, fitted on the training split and scored on validation:
 for photos on an untrained, the SimCLR and the fine-tuned encoder (without the second where the
-run took its image encoder from a checkpoint); for texts on an untrained one, after masked-language
-modelling and after fine-tuning. Writes balanced accuracies to its summary.
+run took its image encoder from a checkpoint); for texts on an untrained one, after pre-training and
+after fine-tuning. Writes balanced accuracies to its summary.
 """
 
 from __future__ import annotations

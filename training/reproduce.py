@@ -54,8 +54,11 @@ def main(
     corpus.main(raw, out, preset)
     stages = STAGES
     if images_from:
-        image_classifier.take_from_checkpoint(images_from, preset.image_classifier, out)
-        stages = tuple(stage for stage in STAGES if stage is not simclr.STAGE)
+        taken = {
+            simclr.STAGE: None,
+            image_classifier.STAGE: image_classifier.take_from(images_from),
+        }
+        stages = tuple(one for stage in STAGES if (one := taken.get(stage, stage)))
     summary: dict[str, object] = {}
     for stage in stages:
         print(f"== {stage.name}", flush=True)
@@ -64,7 +67,7 @@ def main(
         shown = {
             key: value
             for key, value in summary.items()
-            if key not in ("config", "rows", "differences", "trials")
+            if key not in ("config", "inputs", "rows", "differences", "trials")
         }
         print(f"   {(time.monotonic() - started) / 60:.1f} min  {json.dumps(shown)}", flush=True)
     return summary

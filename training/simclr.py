@@ -22,7 +22,7 @@ from training.augment import CONTRASTIVE, augment
 from training.dataset import pack_photos, read_manifest
 from training.loop import LoopConfig, Step, fit, inverse_class_frequency, weighted
 from training.objectives import nt_xent
-from training.stage import Stage, run_stage, save_module
+from training.stage import MADE, Stage, run_stage, save_module
 
 NAME = "simclr"
 
@@ -80,7 +80,7 @@ def main(config: SimclrConfig, data: Path, out: Path) -> dict[str, object]:
     return {"minutes": minutes, "photos": len(rows), "classes": len(set(classes))}
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, reads=MADE)
 
 if __name__ == "__main__":
     run_stage(STAGE, __doc__)

@@ -1,13 +1,15 @@
 """What every stage shares: where its result is kept, how it is run alone, how weights are saved.
 
 A stage is `main(config, data, out) -> summary`. Run by `training.reproduce` or alone, it writes
-`out/<name>/summary.json` last; a stage whose summary is there with the same configuration is done.
+`out/<name>/summary.json` last. A stage whose summary is there is done; one that was begun goes on.
+Either must have been with the same configuration and on the same data, or nothing is run.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,30 +21,52 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
+MADE = ("manifest.csv", "fingerprint.json")  # by training.clean; the second covers every text
+SYNTHETIC = "synthetic/texts.csv"  # by training.synthesize
+
 
 @dataclass(frozen=True)
 class Stage:
-    """A named step of the training, in `main(config, data, out) -> summary` form."""
+    """A named step of the training, in `main(config, data, out) -> summary` form.
+
+    ``reads`` are the files below the data folder whose contents it depends on.
+    """
 
     name: str
     main: Callable[[Any, Path, Path], dict[str, Any]]
+    reads: tuple[str, ...] = (*MADE, SYNTHETIC)
 
 
 def run(stage: Stage, config: Any, data: Path, out: Path) -> dict[str, Any]:
-    """Run a stage unless it is done already, and return its summary."""
-    path = out / stage.name / "summary.json"
-    settings = json.loads(json.dumps(dataclasses.asdict(config)))
-    if path.is_file():
-        done = json.loads(path.read_text(encoding="utf-8"))
-        if done["config"] != settings:
-            raise ValueError(
-                f"{path} was made with other settings; remove the folder {path.parent} and the "
-                "stages after it to train anew, or choose another --out"
-            )
-        return done
-    summary = {"config": settings, **stage.main(config, data, out)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(summary, indent=1) + "\n")
+    """Run a stage unless it is done already, and return its summary.
+
+    Raises:
+        ValueError: it was begun or done with other settings or on other data.
+    """
+    folder = out / stage.name
+    now = {
+        "config": json.loads(json.dumps(dataclasses.asdict(config))),
+        "inputs": {
+            name: hashlib.sha256((data / name).read_bytes()).hexdigest()
+            for name in stage.reads
+            if (data / name).is_file()
+        },
+    }
+    for path in (folder / "summary.json", folder / "begun.json"):
+        if path.is_file():
+            then = json.loads(path.read_text(encoding="utf-8"))
+            for what, words in (("config", "with other settings"), ("inputs", "on other data")):
+                if then[what] != now[what]:
+                    raise ValueError(
+                        f"{path} was made {words}; remove the folder {folder} and those of the "
+                        "stages after it to train anew, or choose another --out"
+                    )
+            if path.name == "summary.json":
+                return then
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "begun.json", json.dumps(now, indent=1) + "\n")
+    summary = {**now, **stage.main(config, data, out)}
+    write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
 
 

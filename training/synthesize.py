@@ -13,24 +13,30 @@ not told it cannot leak. A condition without real text takes its findings and ex
 offline generator (cluster -1). Mind that the examples are real texts, which leave this machine for
 the endpoint: use one that the licences of the data allow.
 
-Every text passes the filters of `training.text_filters`. Writes `DATA/synthetic/texts.csv` and,
-with a model, `OUT/synthesize/requests.jsonl`: every prompt and answer. Run again, it asks only what
-the log does not hold; the budget counts over all runs with one log. The key is read from
-LANGUAGE_MODEL_KEY and kept nowhere. `--optimise` first tries every prompt on a few conditions,
-writes `OUT/synthesize/prompt.json` and goes on with the best; later `--prompt best` takes it.
+Every text passes the filters of `training.text_filters`. Writes `DATA/synthetic/texts.csv` once
+every condition has enough of them. With a model every prompt and answer is logged before that in
+`OUT/language_model/requests.jsonl`. A run that stopped, e.g. at its budget, leaves the texts as
+they were; run again, with a larger budget, it asks only what the log does not hold. The budget
+counts over all runs with one log. The key is read from LANGUAGE_MODEL_KEY and kept nowhere.
 
-Takes about two minutes offline on one core for 600 texts a condition; no GPU is used.
+`--optimise` first tries every prompt on a few conditions, with a part of the same budget and the
+same log, writes `OUT/language_model/prompt.json` and goes on with the best; later `--prompt best`
+takes it.
+
+Measured offline, for 600 texts a condition on two busy cores: 102 to 132 seconds, once 209. No GPU
+is used.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
+import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -43,11 +49,13 @@ from tqdm import tqdm
 from dermmm.conditions import NAMES, names_in
 from training import grammar
 from training.dataset import cases_with_text, read_manifest, read_texts
-from training.language_model import Answer, Endpoint, Request, ask_all
-from training.stage import Stage, run, write_whole
+from training.language_model import Answer, Endpoint, Request, ask_all, read_log
+from training.stage import MADE, Stage, read_summary, run, write_whole
 from training.text_clusters import clusters_of
 from training.text_filters import (
+    FILTERS,
     Candidate,
+    Case,
     Judge,
     NgramIndex,
     Validator,
@@ -56,6 +64,7 @@ from training.text_filters import (
 )
 
 NAME = "synthesize"
+ASKED = "language_model"  # below OUT, apart from the stage's folder: what was paid for outlives it
 PROMPTS = Path(__file__).with_name("prompts")
 KEY_VARIABLE = "LANGUAGE_MODEL_KEY"
 COLUMNS = ["id", "condition", "source", "voice", "cluster", "findings", "prompt", "text"]
@@ -67,8 +76,14 @@ VOICES = {
     "chart": "A clinician writes short notes for the chart, with few full sentences.",
 }
 MAX_DRAFTS = 6  # drafts for each text that is wanted, before a condition is given up
-FEWEST = 500  # accepted texts of a condition that the offline generator must reach
+FEWEST = 500  # accepted texts of a condition that are enough, where more are wanted
+OPTIMISE_SHARE = 0.2  # of both budgets, for finding the best prompt
 MAX_FINDINGS, MAX_FINDING_WORDS = 12, 20  # listed in a prompt, of a cluster
+
+
+# How a JSON list begins: the answer or its code block does so, or a string follows the bracket.
+_LIST = re.compile(r"\A\s*(?:```\w*\s*)?\[|\[(?=\s*\")")
+_CLOSED = re.compile(r"\s*(?:[,\]]|\Z)")  # behind a value
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,8 @@ class SynthesizeConfig:
     """``model`` "" stands for the offline generator; ``prompt`` is a file in prompts/ or "best".
 
     ``budget`` is in HTTP requests, retries included, ``token_budget`` in tokens as the endpoint
-    counts them. ``timeout`` and ``backoff`` are in seconds; see `training.language_model.Endpoint`.
+    counts them. ``timeout`` and ``backoff`` are in seconds, and with ``temperature`` those of
+    `training.language_model.Endpoint`.
     """
 
     per_condition: int = 600
@@ -93,26 +109,29 @@ class SynthesizeConfig:
     timeout: float = 120.0
     attempts: int = 5
     backoff: float = 1.0
+    temperature: float = 1.0
 
     @property
     def endpoint(self) -> Endpoint:
         return Endpoint(
-            self.base_url, self.model, self.workers, self.timeout, self.attempts, self.backoff
+            base_url=self.base_url,
+            model=self.model,
+            workers=self.workers,
+            timeout=self.timeout,
+            attempts=self.attempts,
+            backoff=self.backoff,
+            temperature=self.temperature,
         )
 
 
 @dataclass(frozen=True)
 class RealTexts:
-    """Real texts by condition.
+    """The real training cases by condition."""
 
-    ``cases`` holds the training cases with all wordings of each, ``validation`` one wording a case.
-    """
-
-    cases: dict[str, list[list[str]]]
-    validation: dict[str, list[str]]
+    cases: dict[str, list[Case]]
 
     def training(self, condition: str) -> list[str]:
-        return [text for case in self.cases.get(condition, []) for text in case]
+        return [text for case in self.cases.get(condition, []) for text in case.texts]
 
     def validator(self, judge: Judge | None) -> Validator:
         return Validator({name: self.training(name) for name in self.cases}, judge)
@@ -138,29 +157,24 @@ class Task:
 
 
 def read_real_texts(data: Path) -> RealTexts:
-    """The real texts of the training and validation splits; the test split is never read."""
-    manifest = read_manifest(data)
-    by_split: dict[str, dict[str, list[list[str]]]] = {}
-    for split in ("train", "val"):
-        rows = cases_with_text(manifest, split)
-        cases = by_split.setdefault(split, {})
-        for condition, wordings in zip(rows["condition"], read_texts(data, rows), strict=True):
-            cases.setdefault(condition, []).append(wordings)
-    validation = {name: [case[0] for case in cases] for name, cases in by_split["val"].items()}
-    return RealTexts(by_split["train"], validation)
+    """The real texts of the training split; the other splits are never read."""
+    rows = cases_with_text(read_manifest(data), "train")
+    cases: dict[str, list[Case]] = {}
+    for condition, group, wordings in zip(
+        rows["condition"], rows["group"], read_texts(data, rows), strict=True
+    ):
+        cases.setdefault(condition, []).append(Case(group, tuple(wordings)))
+    return RealTexts(cases)
 
 
 # the offline generator ---------------------------------------------------------------------------
 
 
 def draft_texts(config: SynthesizeConfig, validator: Validator) -> tuple[list[dict[str, str]], int]:
-    """Draft texts of every condition until enough are accepted.
+    """Draft texts of every condition until all that are wanted are accepted, or too many dropped.
 
     Returns:
         rows with the keys ``COLUMNS``, and how many texts were drafted.
-
-    Raises:
-        ValueError: a condition gets fewer texts than ``FEWEST``, or than are wanted.
     """
     rows, drafted = [], 0
     for condition in tqdm(NAMES, desc="draft", unit="condition"):
@@ -184,13 +198,6 @@ def draft_texts(config: SynthesizeConfig, validator: Validator) -> tuple[list[di
                     "prompt": "",
                     "text": draft.text,
                 }
-            )
-        if accepted < min(FEWEST, config.per_condition):
-            raise ValueError(
-                f"got {accepted} accepted texts of {condition} out of "
-                f"{MAX_DRAFTS * config.per_condition} drafts, expected at least "
-                f"{min(FEWEST, config.per_condition)}; dropped so far by filter: "
-                f"{dict(validator.dropped)}; give its grammar more variety"
             )
     return rows, drafted
 
@@ -289,17 +296,18 @@ def tasks_of(
 def parse(answer: str) -> list[str]:
     """The texts in a model's answer: a JSON list, else one a line without bullets and headings.
 
+    Of a list that was cut half-way, or is broken, the strings before the torn one are kept.
+
     >>> parse('Sure: ["It itches.", "It burns."]')
     ['It itches.', 'It burns.']
+    >>> parse('["It itches.", "It bur')
+    ['It itches.']
     >>> parse("1. It itches.\\n2. It burns.")
     ['It itches.', 'It burns.']
     """
-    texts: list[str] = []
-    start, end = answer.find("["), answer.rfind("]")
-    if 0 <= start < end:
-        with contextlib.suppress(ValueError):  # lines, then
-            texts = [one for one in json.loads(answer[start : end + 1]) if isinstance(one, str)]
-    if not texts:
+    if listed := _LIST.search(answer):
+        texts = _strings(answer[listed.end() :])
+    else:
         lines = (line.strip() for line in answer.splitlines())
         texts = [
             re.sub(r"^(?:[-*•]|\(?\d+[.):])\s+", "", line).strip(' ",')
@@ -307,7 +315,23 @@ def parse(answer: str) -> list[str]:
             if not line.startswith("```") and not line.endswith(":")
         ]
     cleaned = (" ".join(ftfy.fix_text(text).split()) for text in texts)
-    return [text for text in cleaned if text and text not in "[]"]
+    return [text for text in cleaned if text]
+
+
+def _strings(values: str) -> list[str]:
+    """The whole strings of a JSON list, from behind its bracket on."""
+    decoder = json.JSONDecoder(strict=False)  # a line may break inside a string
+    texts: list[str] = []
+    while True:
+        try:
+            value, end = decoder.raw_decode(values := values.lstrip(", \t\r\n"))
+        except ValueError:  # the end of the list, or where it was torn
+            return texts
+        values = values[end:]
+        if not _CLOSED.match(values):  # a quotation mark inside the text closed it too soon
+            return texts
+        if isinstance(value, str):
+            texts.append(value)
 
 
 @dataclass
@@ -394,7 +418,7 @@ def _accepted(
                 "source": answer.model,
                 "voice": task.voice,
                 "cluster": str(task.source.cluster),
-                "findings": "; ".join(task.source.findings),
+                "findings": "",  # what was asked for is in the log; what the text says is unknown
                 "prompt": answer.prompt_name,
                 "text": text,
             }
@@ -420,43 +444,75 @@ def optimise(
 
     The best has the highest share of accepted texts; between shares that round to the same ten
     per cent, which so few texts cannot tell apart, the one least like its seeds: the lowest mean
-    share of n-grams that one real text holds. Spends at most ``config.budget``.
+    share of n-grams that one real text holds. What is asked is logged and counted with the run's
+    own requests, which take over what they can use. Each prompt may spend an even part of
+    ``OPTIMISE_SHARE`` of the budgets.
 
     Raises:
-        ValueError: no prompt got an answer.
+        ValueError: that part is less than one request.
+        RuntimeError: a prompt got no answer.
     """
+    log, prompts = out / ASKED / "requests.jsonl", [path.stem for path in prompt_files()]
+    part = OPTIMISE_SHARE / len(prompts)
+    if config.budget * part < 1:
+        raise ValueError(
+            f"got a budget of {config.budget} requests, of which {OPTIMISE_SHARE:.0%} may go to "
+            f"finding the best of {len(prompts)} prompts, expected one for each; give a --budget "
+            f"of {math.ceil(1 / part)} or more"
+        )
     real = read_real_texts(data)
-    judge = train_judge(real.cases, real.validation)
+    judge = train_judge(real.cases)
     chosen = sorted(real.cases, key=lambda name: (-len(real.cases[name]), name))[:conditions]
     small = dataclasses.replace(config, per_condition=texts)
     seeds = {name: NgramIndex(real.training(name)) for name in chosen}
     scores: dict[str, dict[str, float]] = {}
-    for path in prompt_files():
+    for prompt in prompts:
+        limited = _limited(small, prompt, part, read_log(log))
         asked = ask_for_texts(
-            small, chosen, path.stem, real, real.validator(judge),
-            out / NAME / "optimise.jsonl", max_drafts=1,
-        )  # fmt: skip
+            limited, chosen, prompt, real, real.validator(judge), log, max_drafts=1
+        )
         if not asked.drafted:
-            continue
+            raise RuntimeError(
+                f"got no answer to the prompt {prompt} ({asked.stopped or 'no text in any'}); "
+                f"{log} keeps what came; run again with a larger budget, or another endpoint"
+            )
         overlap = [seeds[row["condition"]].containment(row["text"]) for row in asked.rows]
-        scores[path.stem] = {
+        scores[prompt] = {
             "texts": asked.drafted,
             "accepted": len(asked.rows) / asked.drafted,
             "overlap": float(np.mean(overlap)) if overlap else 1.0,
         }
-    if not scores:
-        raise ValueError(f"got no answer to any prompt within a budget of {config.budget} requests")
     best = max(
         scores, key=lambda name: (round(scores[name]["accepted"], 1), -scores[name]["overlap"])
     )
     found: dict[str, object] = {"prompt": best, "conditions": chosen, "scores": scores}
-    write_whole(out / NAME / "prompt.json", json.dumps(found, indent=1) + "\n")
+    write_whole(out / ASKED / "prompt.json", json.dumps(found, indent=1) + "\n")
     return found
+
+
+def _limited(
+    config: SynthesizeConfig, prompt: str, part: float, log: Sequence[Answer]
+) -> SynthesizeConfig:
+    """``config`` with budgets that end where ``prompt`` has spent its ``part`` of them, 0 to 1."""
+    own = [one for one in log if (one.model, one.prompt_name) == (config.model, prompt)]
+
+    def limit(budget: int, spent: int, by_prompt: int) -> int:
+        return min(budget, spent + max(0, int(part * budget) - by_prompt))
+
+    return dataclasses.replace(
+        config,
+        budget=limit(
+            config.budget, sum(one.attempts for one in log), sum(one.attempts for one in own)
+        ),
+        token_budget=limit(
+            config.token_budget, sum(one.tokens for one in log), sum(one.tokens for one in own)
+        ),
+    )
 
 
 def best_prompt(out: Path) -> str:
     """The prompt that `optimise` chose. Raises FileNotFoundError where it has not run."""
-    path = out / NAME / "prompt.json"
+    path = out / ASKED / "prompt.json"
     if not path.is_file():
         raise FileNotFoundError(f"no choice at {path}; run with --optimise, or name a prompt")
     return json.loads(path.read_text(encoding="utf-8"))["prompt"]
@@ -466,39 +522,86 @@ def best_prompt(out: Path) -> str:
 
 
 def main(config: SynthesizeConfig, data: Path, out: Path) -> dict[str, object]:
+    """Make the texts, and write them where every condition has enough.
+
+    Raises:
+        RuntimeError: the model's run stopped before it had asked all it wanted.
+        ValueError: a condition has too few accepted texts.
+    """
     real = read_real_texts(data)
-    judge = train_judge(real.cases, real.validation)
+    judge = train_judge(real.cases)
     validator = real.validator(judge)
     summary: dict[str, object] = {}
     if config.model:
         prompt = best_prompt(out) if config.prompt == "best" else config.prompt
-        log = out / NAME / "requests.jsonl"
+        log = out / ASKED / "requests.jsonl"
         asked = ask_for_texts(config, NAMES, prompt, real, validator, log)
+        if asked.stopped:
+            raise RuntimeError(
+                f"the run stopped with {len(asked.rows)} accepted texts of "
+                f"{len(NAMES) * config.per_condition}: {asked.stopped}; {log} keeps every answer; "
+                "run again with a larger --budget, or once the endpoint answers, to go on"
+            )
         rows, drafted = asked.rows, asked.drafted
-        summary = {
-            "prompt": prompt,
-            "requests": asked.requests,
-            "failed": asked.failed,
-            "stopped": asked.stopped,
-        }
+        summary = {"prompt": prompt, "requests": asked.requests, "failed": asked.failed}
     else:
         rows, drafted = draft_texts(config, validator)
+    counts = Counter(row["condition"] for row in rows)
+    accepted = {name: counts[name] for name in NAMES}
+    dropped = {name: dict(validator.dropped[name]) for name in NAMES}
+    expect_enough(accepted, dropped, config)
     table = pd.DataFrame(rows, columns=COLUMNS)
     (data / "synthetic").mkdir(parents=True, exist_ok=True)
     write_whole(data / "synthetic" / "texts.csv", table.to_csv(index=False, lineterminator="\n"))
-    counts = table["condition"].value_counts()
     return {
         **summary,
         "drafted": drafted,
-        "accepted": {name: int(counts.get(name, 0)) for name in NAMES},
-        "dropped": dict(validator.dropped),
+        "accepted": accepted,
+        "dropped": {
+            one.__name__: sum(counts.get(one.__name__, 0) for counts in dropped.values())
+            for one in FILTERS
+        },
+        "dropped_by_condition": dropped,
         "not_judged": validator.not_judged,
         "judge": judge
         and {"allowed_rank": judge.allowed_rank, "conditions": list(judge.conditions)},
     }
 
 
-STAGE = Stage(NAME, main)
+def expect_enough(
+    accepted: Mapping[str, int], dropped: Mapping[str, Mapping[str, int]], config: SynthesizeConfig
+) -> None:
+    """Check that each condition has ``per_condition`` texts, or ``FEWEST`` where that is less.
+
+    Args:
+        accepted: condition -> accepted texts.
+        dropped: condition -> filter -> dropped texts, told in the error.
+
+    Raises:
+        ValueError: a condition has fewer.
+    """
+    enough = min(FEWEST, config.per_condition)
+    short = [
+        f"{count} of {name} (dropped: {dropped[name]})"
+        for name, count in accepted.items()
+        if count < enough
+    ]
+    if short:
+        remedy = "try another --prompt or --model" if config.model else "give more variety"
+        raise ValueError(
+            f"got {', '.join(short)} accepted texts, expected at least {enough} of each "
+            f"condition after {MAX_DRAFTS} drafts for each text wanted; {remedy}"
+        )
+
+
+def read_config(out: Path) -> SynthesizeConfig | None:
+    """The settings of the finished stage, None where it is not finished."""
+    if not (out / NAME / "summary.json").is_file():
+        return None
+    return SynthesizeConfig(**read_summary(out, NAME)["config"])
+
+
+STAGE = Stage(NAME, main, reads=MADE)
 
 
 def command_line(arguments: Sequence[str] | None = None) -> None:
@@ -520,23 +623,28 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
         help="an OpenAI-compatible endpoint, else $LANGUAGE_MODEL_URL",
     )
     prompts = [path.stem for path in prompt_files()]
-    parser.add_argument("--prompt", choices=[*prompts, "best"], default=default.prompt)
+    parser.add_argument("--prompt", choices=[*prompts, "best"], help=f"else {default.prompt}")
     parser.add_argument("--budget", type=int, default=default.budget, help="HTTP requests in all")
+    parser.add_argument("--temperature", type=float, default=default.temperature)
     parser.add_argument("--per-condition", type=int, default=default.per_condition)
     parser.add_argument("--optimise", action="store_true", help="find the best prompt first")
     options = parser.parse_args(arguments)
     if options.optimise and not options.model:
         parser.error("--optimise compares prompts: name a --model")
+    if options.optimise and options.prompt:
+        parser.error("--optimise finds the best prompt: leave out --prompt")
     config = SynthesizeConfig(
         per_condition=options.per_condition,
         model=options.model,
         base_url=options.base_url,
-        prompt="best" if options.optimise else options.prompt,
+        prompt="best" if options.optimise else options.prompt or default.prompt,
         budget=options.budget,
+        temperature=options.temperature,
     )
     if options.optimise:
         print(json.dumps(optimise(config, options.data, options.out), indent=1))
-    (options.out / NAME / "summary.json").unlink(missing_ok=True)
+    for made in ("summary.json", "begun.json"):
+        (options.out / NAME / made).unlink(missing_ok=True)
     print(json.dumps(run(STAGE, config, options.data, options.out), indent=1))
 
 

@@ -113,7 +113,14 @@ def domain_priors(targets: Tensor, is_synthetic: Tensor, smoothing: float) -> Te
     return (counts / counts.sum(dim=1, keepdim=True)).log()
 
 
-def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, object]:
+def train(
+    config: TextClassifierConfig, data: Path, out: Path, folder: Path
+) -> tuple[TextClassifier, Tokenizer, dict[str, object]]:
+    """Train on the texts below ``data`` from the pre-training in ``out``; ``folder`` keeps it all.
+
+    Returns:
+        the classifier, its tokenizer, and what there is to say of the run.
+    """
     rows = training_cases(config, data)
     texts = read_texts(data, rows)
     targets = torch.from_numpy(soft_targets(rows))  # (cases, K)
@@ -149,15 +156,20 @@ def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, objec
     lengths = np.array([len(texts[case][0]) for case in kept.tolist()])
     drawn = weighted(weights.numpy().astype(np.float64), config.loop.seed)
     sampler = by_length(drawn, lengths, config.loop.batch_size, config.loop.seed)
-    minutes = fit(out / NAME, model, batch_loss, sampler, config.loop)
-    save_module(model.encoder, out / NAME / "encoder.safetensors")
-    save_module(model.head, out / NAME / "head.safetensors")
-    return {
+    minutes = fit(folder, model, batch_loss, sampler, config.loop)
+    save_module(model.encoder, folder / "encoder.safetensors")
+    save_module(model.head, folder / "head.safetensors")
+    said: dict[str, object] = {
         "minutes": minutes,
         "cases": len(kept),
         "synthetic": int(domain[kept].sum()),
         "conditions": [name for name, known in zip(NAMES, covered.tolist(), strict=True) if known],
     }
+    return model.eval(), tokenizer, said
+
+
+def main(config: TextClassifierConfig, data: Path, out: Path) -> dict[str, object]:
+    return train(config, data, out, out / NAME)[2]
 
 
 def read_config(out: Path) -> TextClassifierConfig:

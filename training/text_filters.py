@@ -16,12 +16,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import Pipeline
 
 from dermmm import describe
-from dermmm.conditions import CONDITIONS, mask_names
+from dermmm.conditions import says_a_name_or_code
+from training.text_baseline import tfidf_classifier
 
 TERMS = Path(__file__).with_name("medical_terms.txt")
 
@@ -35,19 +36,26 @@ TELLING = (
 )
 
 MIN_WORDS, MAX_WORDS = 6, 120
-MIN_KNOWN = 0.6  # of the words with a meaning; 99 % of the real texts have 0.7 and more
+MIN_KNOWN = 0.6  # of the words with a meaning; measured once, 99 % of the real texts have 0.7
 NGRAM = 3  # words
-# Of the offline drafts, which know no seed and share phrases by chance alone, fewer than 1 in 50
-# of any condition reach these.
+# The offline drafts know no seed and share phrases by chance alone: `dropped_by_condition` in the
+# summary of training.synthesize tells how few of them reach these.
 SEED_CONTAINED = 0.6  # share of a text's n-grams that one real text holds
 SAME_SYNTHETIC = 0.6  # Jaccard similarity of n-grams
-MIN_JUDGED_CASES = 30  # real training cases that tell a finding; conditions with fewer: no judge
-JUDGE_PASSES = 0.95  # share of the real validation texts that must pass the judge
+MIN_JUDGED_GROUPS = 30  # of real cases that tell a finding; conditions with fewer: no judge
+JUDGE_FOLDS = 5
+JUDGE_PASSES = 0.95  # share of the real texts, each held out, that must pass the judge
 
-# With a dot any code, e.g. "L40.0"; without one only ours, or vitamin B12 would be a code.
-_OURS = "|".join(sorted({one.icd10.split(".")[0] for one in CONDITIONS if one.icd10}))
-_ICD10 = re.compile(rf"\b(?:[A-TV-Z]\d\d\.\d{{1,4}}|{_OURS})\b", re.IGNORECASE)
+_LEFTOVERS = re.compile(r"\[condition\]|[\[{]\s*\"", re.IGNORECASE)  # a mask, or torn JSON
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+
+
+@dataclass(frozen=True)
+class Case:
+    """All wordings of one real case; cases of one ``group``, e.g. a patient, are never split."""
+
+    group: str
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -169,52 +177,51 @@ class Judge:
     def ranks(self, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """(texts,) the rank of each label, 1 for the first choice; the labels must be known."""
         scores = self.classifier.decision_function(texts)
-        if scores.ndim == 1:  # of two conditions only the second is scored
-            scores = np.column_stack([-scores, scores])
-        own = scores[np.arange(len(texts)), np.searchsorted(self.classifier.classes_, labels)]
-        return 1 + (scores > own[:, None]).sum(axis=1)
+        return _ranks(scores, np.searchsorted(self.classifier.classes_, labels))
 
 
-def train_judge(
-    train: Mapping[str, Sequence[Sequence[str]]], validation: Mapping[str, Sequence[str]]
-) -> Judge | None:
-    """Fit TF-IDF and logistic regression on real text, and set its rank on other real text.
+def _ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N,) rank of each label, 1 for the highest score; scores (N, K), or (N,) of two classes."""
+    if scores.ndim == 1:  # of two classes only the second is scored
+        scores = np.column_stack([-scores, scores])
+    own = scores[np.arange(len(labels)), labels]
+    return 1 + (scores > own[:, None]).sum(axis=1)
+
+
+def train_judge(cases: Mapping[str, Sequence[Case]]) -> Judge | None:
+    """Fit TF-IDF and logistic regression on real training texts, and set the rank they must reach.
 
     Only texts that tell a finding count: from the others it would learn who has a condition, and
     then drop whatever is told of somebody else. The allowed rank is the lowest that
-    ``JUDGE_PASSES`` of the validation texts reach.
+    ``JUDGE_PASSES`` of the texts reach in a cross-validation over groups, so that nothing but the
+    training split decides what is trained on.
 
     Args:
-        train: condition -> cases -> wordings of a case. Conditions with fewer than
-            ``MIN_JUDGED_CASES`` cases that tell a finding are left out.
-        validation: condition -> texts.
+        cases: condition -> its cases. Conditions with fewer than ``MIN_JUDGED_GROUPS`` groups that
+            tell a finding are left out.
 
     Returns:
-        None where fewer than two conditions have enough text, or none of them a validation text.
+        None where fewer than two conditions have enough text.
     """
-    telling = {
-        name: [texts for case in cases if (texts := [*filter(tells_a_finding, case)])]
-        for name, cases in train.items()
-    }
-    enough = {name: cases for name, cases in telling.items() if len(cases) >= MIN_JUDGED_CASES}
-    held_out = [
-        (text, name)
-        for name in enough
-        for text in validation.get(name, ())
-        if tells_a_finding(text)
+    rows = [
+        (text, name, case.group)
+        for name, told in cases.items()
+        for case in told
+        for text in filter(tells_a_finding, case.texts)
     ]
-    if len(enough) < 2 or not held_out:
+    groups_of = {name: len({group for _, label, group in rows if label == name}) for name in cases}
+    enough = [row for row in rows if groups_of[row[1]] >= MIN_JUDGED_GROUPS]
+    if len({name for _, name, _ in enough}) < 2:
         return None
-    rows = [(text, name) for name, cases in enough.items() for case in cases for text in case]
-    classifier = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        LogisticRegression(class_weight="balanced", max_iter=1000),
-    )
-    classifier.fit([text for text, _ in rows], [name for _, name in rows])
-    ranks = Judge(classifier, 0).ranks(
-        [text for text, _ in held_out], [name for _, name in held_out]
-    )
-    return Judge(classifier, int(np.quantile(ranks, JUDGE_PASSES, method="higher")))
+    texts, labels, groups = zip(*enough, strict=True)
+    classifier = tfidf_classifier(ngrams=2, strength=1.0)
+    scores = cross_val_predict(
+        classifier, texts, labels, groups=groups, method="decision_function",
+        cv=StratifiedGroupKFold(JUDGE_FOLDS, shuffle=True, random_state=0),
+    )  # fmt: skip
+    ranks = _ranks(scores, np.unique(labels, return_inverse=True)[1])
+    allowed = int(np.quantile(ranks, JUDGE_PASSES, method="higher"))
+    return Judge(classifier.fit(texts, labels), allowed)
 
 
 @dataclass
@@ -239,9 +246,12 @@ def medical(candidate: Candidate, known: Known) -> str:
     return "" if share >= MIN_KNOWN else f"only {share:.0%} medical terms"
 
 
+def prose(candidate: Candidate, known: Known) -> str:
+    return "holds a mask or JSON" if _LEFTOVERS.search(candidate.text) else ""
+
+
 def unnamed(candidate: Candidate, known: Known) -> str:
-    text = candidate.text
-    return "names a condition" if mask_names(text) != text or _ICD10.search(text) else ""
+    return "says a name or a code" if says_a_name_or_code(candidate.text) else ""
 
 
 def not_a_seed(candidate: Candidate, known: Known) -> str:
@@ -262,7 +272,7 @@ def label(candidate: Candidate, known: Known) -> str:
 
 
 Filter = Callable[[Candidate, Known], str]
-FILTERS: tuple[Filter, ...] = (length, medical, unnamed, not_a_seed, not_a_repeat, label)
+FILTERS: tuple[Filter, ...] = (length, prose, medical, unnamed, not_a_seed, not_a_repeat, label)
 
 
 class Validator:
@@ -272,13 +282,13 @@ class Validator:
         seeds: condition -> the real texts that no candidate may copy.
         judge: None where there is not enough real text to train one.
 
-    ``dropped`` maps the name of each filter to a count; ``not_judged`` counts the accepted texts
+    ``dropped`` maps each condition to a count by filter; ``not_judged`` counts the accepted texts
     whose label no judge has seen, for want of real text.
     """
 
     def __init__(self, seeds: Mapping[str, Iterable[str]], judge: Judge | None) -> None:
         self._known = Known(judge, {name: NgramIndex(texts) for name, texts in seeds.items()})
-        self.dropped: Counter[str] = Counter({one.__name__: 0 for one in FILTERS})
+        self.dropped: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.not_judged = 0
 
     def reason(self, candidate: Candidate) -> str:
@@ -288,7 +298,7 @@ class Validator:
         """
         for one in FILTERS:
             if reason := one(candidate, self._known):
-                self.dropped[one.__name__] += 1
+                self.dropped[candidate.condition][one.__name__] += 1
                 return f"{one.__name__}: {reason}"
         self._known.accepted[candidate.condition].add(candidate.text)
         self.not_judged += not self._known.judges(candidate.condition)

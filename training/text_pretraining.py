@@ -11,7 +11,6 @@ rendered from, which the renderer and the grammar know. Writes `text_pretraining
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +25,8 @@ from dermmm.text_encoder import TextEncoder
 from dermmm.tokenizer import Tokenizer
 from training.dataset import cases_with_text, read_manifest, read_synthetic, read_texts
 from training.loop import LoopConfig, Step, by_length, fit, shuffled
-from training.sources.row import Row
 from training.stage import Stage, load_module, read_summary, run_stage, save_module, write_whole
-from training.unstructure import facts_as_features, mentioned
+from training.unstructure import facts_as_features, mentioned_in
 
 NAME = "text_pretraining"
 
@@ -95,13 +93,13 @@ def facts_told(rows: pd.DataFrame, texts: list[list[str]]) -> list[list[dict[str
         rows: as `read_manifest` and `read_synthetic` give them; texts: their wordings.
     """
     told: list[list[dict[str, float]]] = []
-    cells = rows[["id", "source", "group", "fields", "findings"]].itertuples(index=False)
-    for (name, source, group, fields, findings), wordings in zip(cells, texts, strict=True):
+    cells = rows[["id", "source", "fields", "findings"]].itertuples(index=False)
+    for (name, source, fields, findings), wordings in zip(cells, texts, strict=True):
         if findings:
             told.append([dict.fromkeys(findings.split("; "), 1.0)])
         elif fields != "{}":
-            row = Row(name, source, group, None, "", json.loads(fields), "", "")
-            told.append([facts_as_features(facts) for facts, _ in mentioned(row, len(wordings))])
+            said = mentioned_in(name, source, fields, len(wordings))
+            told.append([facts_as_features(facts) for facts, _ in said])
         else:
             told.append([{} for _ in wordings])
     return told

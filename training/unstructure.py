@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -239,6 +240,15 @@ def mentioned(row: Row, n: int, seed: int = 0) -> list[tuple[Facts, int]]:
     digest = hashlib.sha256(f"{seed}:{row.id}".encode()).digest()
     rng = random.Random(int.from_bytes(digest[:8], "big"))
     return [(drop_facts(facts, rng), rng.getrandbits(32)) for _ in range(n)]
+
+
+def mentioned_in(row_id: str, source: str, fields: str, n: int) -> list[tuple[Facts, int]]:
+    """Return what `mentioned` returns, for a row of the manifest.
+
+    ``fields`` is the manifest's JSON; ``n`` the number of the row's texts. The first of them says
+    the first of the facts.
+    """
+    return mentioned(Row(row_id, source, "", None, "", json.loads(fields), "", ""), n)
 
 
 def texts(row: Row, n: int, seed: int = 0) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from dermmm.conditions import NAMES, mask_names, names_in
-from dermmm.describe import VOICES
+from dermmm.describe import CATEGORIES, DURATIONS, SITES, TEXTURES, VOICES
+from dermmm.describe import FINDINGS as FACT_FINDINGS
 from training.grammar import (
     CONDITIONS_TABLE,
     FINDINGS_TABLE,
@@ -96,25 +98,73 @@ def test_texts_of_all_conditions_are_alike_in_length() -> None:
     assert max(mean.values()) - min(mean.values()) < 4
 
 
-def test_a_text_says_the_findings_it_lists_and_no_others() -> None:
+@pytest.mark.parametrize("voice", VOICES)
+def test_a_text_says_the_findings_it_lists_and_no_others(voice: str) -> None:
     known = read_findings()
     for condition in ("psoriasis", "melanoma", "chickenpox"):
-        for one in (draft(condition, seed, "patient") for seed in range(100)):
+        for one in (draft(condition, seed, voice) for seed in range(100)):
             text = one.text.lower()
-            # A first "it" may have become "this" or "the skin problem".
+            # A first "it" may have become "this" or "the skin problem", and notes drop articles.
             said = {
                 name
                 for name, finding in known.items()
-                if any(clause.lower().removeprefix("it ") in text for clause in finding.lay)
+                for wording in (finding.lay if voice == "patient" else finding.clinical)
+                if re.search(rf"\b{re.escape(re.sub('^(it|an?|the) ', '', wording.lower()))}", text)
             }
-            assert said == {name for name in one.findings if ":" not in name}, one
+            assert said == {name for name in one.findings if name in known}, one
+
+
+FACTS = {
+    **{
+        f"{kind} {name}": wordings
+        for kind, table in (
+            ("site", SITES), ("category", CATEGORIES), ("duration", DURATIONS),
+            ("texture", TEXTURES),
+        )
+        for name, wordings in table.items()
+    },
+    "sex female": ("woman", "female", "f"),
+    "sex male": ("man", "male", "m"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_a_text_says_the_facts_it_lists(voice: str) -> None:
+    """In the words of `facts_as_features`, as rendered texts list them."""
+    listed: Counter[str] = Counter()
+    for one in (draft(name, seed, voice) for name in NAMES for seed in range(20)):
+        facts = [name for name in one.findings if name not in read_findings()]
+        listed.update(fact.split()[0] for fact in facts)
+        text = re.sub(r"\byr", "year", one.text.lower())
+        numbers = [int(number) for number in re.findall(r"\d+", text)]
+        assert not any(";" in name for name in one.findings)
+        for fact in facts:
+            if fact in FACTS:
+                bare = (re.sub(r"^(for|an?|some) (?!kind)", "", word) for word in FACTS[fact])
+                pattern = "|".join(map(re.escape, bare)).replace(r"\{\}", "(my|the)")
+                assert re.search(rf"(\b|\d)({pattern})\b", text), one
+            elif fact.startswith("decade"):
+                assert int(fact.split()[1]) in {number // 10 for number in numbers}, one
+            elif fact.startswith("age_range"):
+                assert set(map(int, re.findall(r"\d+", fact))) <= set(numbers), one
+            else:
+                assert re.fullmatch(f"({'|'.join(FACT_FINDINGS)}) (True|False)", fact), one
+    assert {"site", "category", "duration", "texture", "sex", "decade", "age_range"} <= set(listed)
 
 
 def test_frequent_findings_are_drawn_more_often_than_rare_ones() -> None:
     mentioned = Counter(name for one in drafts("psoriasis") for name in one.findings)
     assert mentioned["silvery scale"] > 3 * mentioned["around the eyes"]
     assert mentioned["silvery scale"] > 3 * mentioned["yellow crust"]
-    assert mentioned["no fact:fever"] > mentioned["fact:fever"]
+    assert mentioned["fever False"] > mentioned["fever True"]
+
+
+def feature(rule: str) -> str:
+    """How a draft lists what a rule of ``not_with`` is about, e.g. "no fact:itch"."""
+    kind, _, value = rule.partition(":")
+    if kind.endswith("fact"):
+        return f"{value} {kind == 'fact'}"
+    return rule.replace(":", " ")
 
 
 @pytest.mark.parametrize("condition", ["measles", "folliculitis", "healthy skin"])
@@ -122,10 +172,11 @@ def test_a_patient_has_no_two_findings_that_contradict_each_other(condition: str
     known = read_findings()
     for one in drafts(condition):
         for name in one.findings:
-            rules = known[name].not_with if name in known else ()
-            assert not set(rules) & set(one.findings), one
-        ages = [int(name[4:].split("-")[1]) for name in one.findings if name.startswith("age:")]
-        oldest = min(ages, default=120)
+            rules = {feature(rule) for rule in known[name].not_with} if name in known else set()
+            assert not rules & set(one.findings), one
+        ages = [re.findall(r"\d+", name)[-1] for name in one.findings if name.startswith("age_")]
+        ages += [f"{name[7:]}9" for name in one.findings if name.startswith("decade ")]
+        oldest = min(map(int, ages), default=120)
         assert all(known[name].from_age <= oldest for name in one.findings if name in known), one
 
 

@@ -89,7 +89,21 @@ def test_a_refusal_stops_at_once_and_hides_the_key(tmp_path: Path, status: str) 
         assert len(server.bodies) == 2
     assert KEY not in str(refusal.value)
     assert "[key]" in str(refusal.value)  # the server had repeated it
-    assert [one.id for one in read_log(log)] == ["r0"]
+    answered, refused = read_log(log)
+    assert (answered.id, answered.error) == ("r0", "")
+    assert (refused.id, refused.text, refused.attempts) == ("r1", "", 1)
+    assert f"HTTP {status}" in refused.error and KEY not in log.read_text()
+
+
+def test_a_refusal_and_its_retries_are_logged_and_paid_from_the_budget(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    with chat_server(["500", "429", "400"]) as server:
+        with pytest.raises(RuntimeError, match="HTTP 400"):
+            ask(server, log, max_requests=4)
+        assert [(one.attempts, one.text) for one in read_log(log)] == [(3, "")]
+        again = ask(server, log, count=2, max_requests=4)  # one of the four is left
+        assert len(server.bodies) == 4
+    assert list(again.answers) == ["r0"] and "budget of 4 requests" in again.stopped
 
 
 def test_a_request_that_always_fails_is_counted_and_the_others_go_on(tmp_path: Path) -> None:

@@ -75,9 +75,8 @@ def test_scores_stand_on_real_texts_alone(run: Path) -> None:
 
 
 def test_a_run_can_start_from_a_checkpoints_image_encoder(run: Path, tmp_path: Path) -> None:
-    config = SMOKE.image_classifier
-    image_classifier.take_from_checkpoint(run / "checkpoint", config, tmp_path)
-    assert stage.run(image_classifier.STAGE, config, run / "data", tmp_path)["taken_from"]
+    taking = image_classifier.take_from(run / "checkpoint")
+    stage.run(taking, SMOKE.image_classifier, run / "data", tmp_path)
     taken = image_classifier.load_classifier(tmp_path).state_dict()
     for name, tensor in image_classifier.load_classifier(run).state_dict().items():
         assert torch.equal(taken[name], tensor.half().to(tensor.dtype)), name

@@ -15,8 +15,10 @@ from tests.training.chat_server import chat_server, made_text
 from training import synthesize
 from training.clean import MANIFEST_COLUMNS
 from training.language_model import read_log
+from training.stage import run
 from training.synthesize import (
     COLUMNS,
+    OPTIMISE_SHARE,
     RealTexts,
     SynthesizeConfig,
     command_line,
@@ -25,10 +27,12 @@ from training.synthesize import (
     optimise,
     parse,
     prompt_files,
+    read_config,
     read_prompt,
     read_real_texts,
     sources_of,
 )
+from training.text_filters import Case
 
 TOPICS = {
     "acne": ("oily skin with blackheads", "painful red pimples", "deep lumps and scars"),
@@ -95,10 +99,16 @@ def read(data: Path) -> pd.DataFrame:
     return pd.read_csv(data / "synthetic" / "texts.csv", dtype=str, keep_default_na=False)
 
 
-def drop_validation(data: Path) -> None:
-    """Without validation text there is no judge."""
+def drop_judge(data: Path) -> None:
+    """With half of the training cases there is no judge, and every label passes."""
     manifest = pd.read_csv(data / "manifest.csv", dtype=str, keep_default_na=False)
-    manifest[manifest["split"] != "val"].to_csv(data / "manifest.csv", index=False)
+    number = manifest["id"].str.extract(r"(\d+)$")[0].astype(int)
+    kept = manifest[(manifest["split"] != "train") | (number < 20)]
+    kept.to_csv(data / "manifest.csv", index=False)
+
+
+def log_of(out: Path) -> Path:
+    return out / "language_model" / "requests.jsonl"
 
 
 def settings(base_url: str, **changes: Any) -> SynthesizeConfig:
@@ -133,6 +143,10 @@ def test_drafts_are_accepted_until_there_are_enough(data: Path, tmp_path: Path) 
     # nothing is lost: a draft is accepted, or counted by the filter that dropped it
     assert summary["drafted"] == len(table) + sum(summary["dropped"].values())
     assert summary["dropped"]["length"] >= len(NAMES) * 5
+    by_condition = summary["dropped_by_condition"]
+    assert list(by_condition) == list(NAMES)
+    for name, count in summary["dropped"].items():
+        assert count == sum(one.get(name, 0) for one in by_condition.values())
     assert summary["judge"]["conditions"] == sorted(TOPICS)
     assert summary["not_judged"] == 20 * (len(NAMES) - len(TOPICS))
 
@@ -153,13 +167,31 @@ def test_a_generator_that_repeats_itself_is_an_error(
         return SimpleNamespace(condition=condition, voice="chart", findings=(), text=made_text(1))
 
     monkeypatch.setattr(synthesize, "grammar", SimpleNamespace(draft=draft))
-    with pytest.raises(ValueError, match=r"got 1 accepted texts of .* out of 24 drafts.*repeat"):
+    with pytest.raises(ValueError, match=r"got 1 of actinic keratosis .*repeat.* at least 4 of"):
         main(SynthesizeConfig(per_condition=4), data, tmp_path)
     assert not (data / "synthetic" / "texts.csv").exists()
 
 
+@pytest.mark.parametrize(("fewest", "wanted"), [(2, 4), (3, 2), (2, 2)])
+def test_enough_is_what_is_wanted_or_the_fewest(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fewest: int, wanted: int
+) -> None:
+    def draft(condition: str, seed: int) -> SimpleNamespace:  # two different texts, and no more
+        text = made_text(seed % 2)
+        return SimpleNamespace(condition=condition, voice="chart", findings=(), text=text)
+
+    drop_judge(data)
+    monkeypatch.setattr(synthesize, "grammar", SimpleNamespace(draft=draft))
+    monkeypatch.setattr(synthesize, "FEWEST", fewest)
+    summary: dict[str, Any] = main(SynthesizeConfig(per_condition=wanted), data, tmp_path)
+    assert summary["accepted"] == dict.fromkeys(NAMES, 2)
+    monkeypatch.setattr(synthesize, "FEWEST", 3)
+    with pytest.raises(ValueError, match="expected at least 3"):
+        main(SynthesizeConfig(per_condition=4), data, tmp_path)
+
+
 def test_the_real_generator_reaches_what_is_wanted(data: Path, tmp_path: Path) -> None:
-    drop_validation(data)  # a judge who has read three made-up topics knows no real condition
+    drop_judge(data)  # one who has read three made-up topics knows no real condition
     summary: dict[str, Any] = main(SynthesizeConfig(per_condition=15), data, tmp_path)
     assert summary["accepted"] == dict.fromkeys(NAMES, 15)
     assert summary["judge"] is None and summary["not_judged"] == 15 * len(NAMES)
@@ -174,14 +206,14 @@ def test_the_stage_survives_what_a_server_does(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LANGUAGE_MODEL_KEY", KEY)
+    drop_judge(data)
     faults = ["429", "500", "time-out", "malformed", "named", "cut", "empty", "lines", "503"]
     with chat_server(faults) as server:
         summary: dict[str, Any] = main(settings(server.base_url), data, tmp_path)
-    table, log = read(data), read_log(tmp_path / "synthesize" / "requests.jsonl")
+    table, log = read(data), read_log(log_of(tmp_path))
 
-    assert summary["stopped"] == "" and summary["failed"] == 0
-    unjudged = {name: n for name, n in summary["accepted"].items() if name not in TOPICS}
-    assert set(unjudged.values()) == {8}
+    assert summary["failed"] == 0
+    assert summary["accepted"] == dict.fromkeys(NAMES, 8)
     assert summary["dropped"]["unnamed"] == 10  # every text of the answer that names a condition
     assert not any(names_in(text) for text in table["text"])
     assert summary["drafted"] == len(table) + sum(summary["dropped"].values())
@@ -193,7 +225,7 @@ def test_the_stage_survives_what_a_server_does(
     for row in table.to_dict("records"):
         prompt = asked[row["id"].removeprefix("model-").rpartition("-")[0]]
         assert synthesize.VOICES[row["voice"]] in prompt
-        assert all(finding in prompt for finding in row["findings"].split("; ") if finding)
+    assert set(table["findings"]) == {""}  # nobody knows which of them the model told
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY not in path.read_text(encoding="utf-8")
 
@@ -202,8 +234,10 @@ def test_the_stage_survives_what_a_server_does(
 def test_the_model_is_never_told_the_condition_nor_a_held_out_text(
     data: Path, tmp_path: Path
 ) -> None:
+    drop_judge(data)
     with chat_server() as server:
-        main(settings(server.base_url), data, tmp_path)
+        main(settings(server.base_url, temperature=0.7, texts_per_request=3), data, tmp_path)
+    assert {body["temperature"] for body in server.bodies} == {0.7}
     told = "\n".join(server.prompts)
     assert not names_in(told)
     assert "nobody may read" not in told
@@ -217,14 +251,16 @@ def test_the_model_is_never_told_the_condition_nor_a_held_out_text(
 
 @pytest.mark.usefixtures("made_grammar")
 def test_a_killed_run_goes_on_and_asks_nothing_twice(data: Path, tmp_path: Path) -> None:
+    drop_judge(data)
+    log = log_of(tmp_path)
     with chat_server() as server:
-        first: dict[str, Any] = main(settings(server.base_url, budget=7), data, tmp_path)
-        assert "budget of 7 requests" in first["stopped"]
-        assert len(server.bodies) == 7 and 0 < len(read(data)) <= 70
-        log = tmp_path / "synthesize" / "requests.jsonl"
+        with pytest.raises(RuntimeError, match=r"budget of 7 requests .*; run again with a larger"):
+            main(settings(server.base_url, budget=7), data, tmp_path)
+        assert len(server.bodies) == 7 == len(read_log(log))
+        assert not (data / "synthetic").exists()
         log.write_bytes(log.read_bytes()[:-20])  # the kill tore the last line
         second: dict[str, Any] = main(settings(server.base_url), data, tmp_path)
-    assert second["stopped"] == ""
+    assert second["accepted"] == dict.fromkeys(NAMES, 8)
     asked = pd.Series(server.prompts).value_counts()
     logged = pd.Series([one.prompt for one in read_log(log)]).value_counts()
     assert (asked - logged).sum() == 1  # the torn one, and no other
@@ -235,24 +271,34 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(data: Path, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("made_grammar")
-def test_a_dead_server_ends_the_stage(data: Path, tmp_path: Path) -> None:
+def test_a_dead_server_leaves_the_texts_as_they_were(data: Path, tmp_path: Path) -> None:
+    (data / "synthetic").mkdir()
+    (data / "synthetic" / "texts.csv").write_text("made before")
     with chat_server(["500"] * 1000) as server:
-        summary: dict[str, Any] = main(settings(server.base_url, attempts=2), data, tmp_path)
-    assert "answered no request" in summary["stopped"]
-    assert summary["failed"] == summary["requests"] > 0
-    assert len(server.bodies) == 2 * summary["requests"]
-    assert read(data).empty
+        config = settings(server.base_url, attempts=2)
+        with pytest.raises(RuntimeError, match=r"0 accepted texts of 208: .*answered no request"):
+            run(synthesize.STAGE, config, data, tmp_path)
+        assert len(server.bodies) == 2 * len(NAMES)
+    assert (data / "synthetic" / "texts.csv").read_text() == "made before"
+    assert read_config(tmp_path) is None
+    assert sum(one.attempts for one in read_log(log_of(tmp_path))) == len(server.bodies)
 
 
 @pytest.mark.usefixtures("made_grammar")
 def test_copies_of_the_examples_are_dropped(data: Path, tmp_path: Path) -> None:
-    real = read_real_texts(data)
-    copies = json.dumps(real.training("eczema")[:10])
+    drop_judge(data)
+    copies = json.dumps(read_real_texts(data).training("eczema")[:10])
     with chat_server() as server:
-        server.content = lambda number, act: copies  # type: ignore[method-assign]
-        summary: dict[str, Any] = main(settings(server.base_url), data, tmp_path)
-    assert summary["accepted"]["eczema"] == 0
-    assert summary["dropped"]["not_a_seed"] > 0
+        fresh = server.content
+
+        def content(number: int, act: str) -> str:
+            prompt = server.prompts[number - 1]
+            return copies if any(one in prompt for one in TOPICS["eczema"]) else fresh(number, act)
+
+        server.content = content  # type: ignore[method-assign]
+        with pytest.raises(ValueError, match=r"got 0 of eczema .*not_a_seed.* at least 8 of"):
+            main(settings(server.base_url), data, tmp_path)
+    assert not (data / "synthetic").exists()
 
 
 def test_findings_come_from_clusters_or_from_the_generator(data: Path, made_grammar: None) -> None:
@@ -279,7 +325,12 @@ def test_findings_are_clauses_that_say_something_medical() -> None:
 @pytest.mark.usefixtures("made_grammar")
 def test_texts_without_a_finding_are_no_examples() -> None:
     bare = ["I am 62 and have a skin problem on my back.", "A skin issue on the arm for a year."]
-    real = RealTexts({"acne": [bare, ["My skin problem itches."]], "keloid": [bare]}, {})
+    real = RealTexts(
+        {
+            "acne": [Case("a", tuple(bare)), Case("b", ("My skin problem itches.",))],
+            "keloid": [Case("c", tuple(bare))],
+        }
+    )
     config = settings("http://127.0.0.1")
     assert [one.examples for one in sources_of("acne", real, config)] == [
         ("My skin problem itches.",)
@@ -296,7 +347,19 @@ def test_texts_without_a_finding_are_no_examples() -> None:
         ('["It itches.", 7, null, ""]', ["It itches."]),
         ("Here you are:\n\n1. It itches.\n2) It burns.", ["It itches.", "It burns."]),
         ('- "It itches."\n* It burns.', ["It itches.", "It burns."]),
-        ('["It itches.", "It bur', ['["It itches.", "It bur']),
+        # cut half-way: what is whole is kept
+        ('["It itches.", "It bur', ["It itches."]),
+        ('["It itches.",\n "It burns."', ["It itches.", "It burns."]),
+        ('```json\n["It itches.", "It burns.",', ["It itches.", "It burns."]),
+        ('Sure! ["It itches.", "It \\"burns\\".", "It', ["It itches.", 'It "burns".']),
+        ('["It bur', []),
+        ("[", []),
+        # a bare quotation mark closes too soon
+        ('["It itches.", "He says "itch" a lot.", "It burns."]', ["It itches."]),
+        ('["It itches,\nbadly."]', ["It itches, badly."]),
+        ('{"texts": ["It itches.", "It burns."]}', ["It itches.", "It burns."]),
+        ('[{"text": "It itches."}]', []),
+        ("1. It itches [on the arm].\n2. It burns.", ["It itches [on the arm].", "It burns."]),
         ("2 weeks of itching.", ["2 weeks of itching."]),
         ("It  itches,\tbadlyâ€¦", ["It itches, badly…"]),
         ("[]", []),
@@ -340,24 +403,33 @@ def test_a_prompt_that_names_a_condition_is_never_sent(
 
 @pytest.mark.usefixtures("made_grammar")
 def test_the_prompt_with_the_most_accepted_texts_is_kept(data: Path, tmp_path: Path) -> None:
+    drop_judge(data)
     real = read_real_texts(data)
-    copies = json.dumps([text for name in TOPICS for text in real.training(name)[:4]])
     with chat_server() as server:
         fresh = server.content
 
         def content(number: int, act: str) -> str:
-            return fresh(number, act) if "Imagine" in server.prompts[number - 1] else copies
+            prompt = server.prompts[number - 1]
+            if "Imagine" in prompt:
+                return fresh(number, act)
+            name = next(name for name in TOPICS if any(one in prompt for one in TOPICS[name]))
+            return json.dumps(real.training(name)[:10])
 
         server.content = content  # type: ignore[method-assign]
         config = settings(server.base_url, prompt="best", workers=1)
         with pytest.raises(FileNotFoundError, match="--optimise"):
             main(config, data, tmp_path)
         found: dict[str, Any] = optimise(config, data, tmp_path, conditions=2, texts=10)
+        tried = len(server.bodies)
         summary: dict[str, Any] = main(config, data, tmp_path)
     assert found["prompt"] == summary["prompt"] == "persona"
     assert set(found["scores"]) == {path.stem for path in prompt_files()}
     assert found["scores"]["persona"]["accepted"] > found["scores"]["plain"]["accepted"] == 0
     assert set(read(data)["prompt"]) == {"persona"}
+    # one log for both: what the chosen prompt was answered is not asked again
+    log = read_log(log_of(tmp_path))
+    assert tried == 2 * len(prompt_files())
+    assert len(log) == len(server.bodies) == tried + summary["requests"] - 2
 
 
 @pytest.mark.usefixtures("made_grammar")
@@ -375,12 +447,33 @@ def test_among_equals_the_prompt_least_like_the_seeds_is_kept(data: Path, tmp_pa
 
         server.content = content  # type: ignore[method-assign]
         config = settings(server.base_url, workers=1)
-        drop_validation(data)  # without a judge all are accepted alike
+        drop_judge(data)  # all are accepted alike
         found: dict[str, Any] = optimise(config, data, tmp_path, conditions=2, texts=10)
     scores = found["scores"]
     assert len({round(one["accepted"], 1) for one in scores.values()}) == 1
     assert found["prompt"] == "findings-first"
     assert scores["findings-first"]["overlap"] < scores["plain"]["overlap"]
+
+
+@pytest.mark.usefixtures("made_grammar")
+def test_every_prompt_gets_its_part_of_the_budget(data: Path, tmp_path: Path) -> None:
+    drop_judge(data)
+    prompts = len(prompt_files())
+    budget = int(2 * prompts / OPTIMISE_SHARE)  # two requests a prompt, where six are wanted
+    with chat_server() as server:
+        config = settings(server.base_url, workers=1, budget=budget)
+        for _ in range(2):  # the second time the log answers, and no more is spent
+            found: dict[str, Any] = optimise(config, data, tmp_path, conditions=3, texts=20)
+            assert {one["texts"] for one in found["scores"].values()} == {20}
+            assert len(server.bodies) == 2 * prompts == OPTIMISE_SHARE * budget
+        with pytest.raises(ValueError, match=f"give a --budget of {5 * prompts} or more"):
+            optimise(settings(server.base_url, budget=5 * prompts - 1), data, tmp_path)
+    with chat_server(["500"] * 100) as server:
+        config = settings(server.base_url, workers=1, budget=budget, model="other")
+        with pytest.raises(RuntimeError, match="no answer to the prompt findings-first"):
+            optimise(config, data, tmp_path)
+        assert len(server.bodies) == 2
+    assert sum(one.attempts for one in read_log(log_of(tmp_path))) == 2 * prompts + 2
 
 
 # the command line --------------------------------------------------------------------------------
@@ -390,21 +483,32 @@ def test_among_equals_the_prompt_least_like_the_seeds_is_kept(data: Path, tmp_pa
 def test_the_command_line_goes_on_with_a_larger_budget(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    drop_judge(data)
     common = ["--data", str(data), "--out", str(tmp_path), "--per-condition", "3"]
     with chat_server() as server:
         monkeypatch.setenv("LANGUAGE_MODEL_URL", server.base_url)
-        command_line([*common, "--model", "tiny", "--budget", "5"])
-        assert "budget of 5 requests" in json.loads(capsys.readouterr().out)["stopped"]
+        with pytest.raises(RuntimeError, match="budget of 5 requests"):
+            command_line([*common, "--model", "tiny", "--budget", "5"])
+        assert read_config(tmp_path) is None
         command_line([*common, "--model", "tiny"])
         summary = json.loads(capsys.readouterr().out)
-    assert summary["stopped"] == ""
     assert summary == json.loads((tmp_path / "synthesize" / "summary.json").read_text())
     assert len(server.prompts) == summary["requests"]
+    config = read_config(tmp_path)
+    assert config == SynthesizeConfig(per_condition=3, model="tiny", base_url=server.base_url)
+    assert run(synthesize.STAGE, config, data, tmp_path) == summary  # done, and known to be
 
 
-def test_optimise_needs_a_model(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--optimise"], "name a --model"),
+        (["--optimise", "--model", "tiny", "--prompt", "plain"], "leave out --prompt"),
+    ],
+)
+def test_optimise_needs_a_model_and_no_prompt(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit):
-        command_line(["--data", str(data), "--out", str(tmp_path), "--optimise"])
-    assert "name a --model" in capsys.readouterr().err
+        command_line(["--data", str(data), "--out", str(tmp_path), *options])
+    assert message in capsys.readouterr().err

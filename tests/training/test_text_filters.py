@@ -10,13 +10,13 @@ from dermmm.conditions import NAMES
 from dermmm.describe import Facts, describe
 from tests.training.chat_server import made_text
 from training.text_filters import (
-    FILTERS,
     JUDGE_PASSES,
     MAX_WORDS,
-    MIN_JUDGED_CASES,
+    MIN_JUDGED_GROUPS,
     MIN_KNOWN,
     MIN_WORDS,
     Candidate,
+    Case,
     Judge,
     NgramIndex,
     Validator,
@@ -46,6 +46,11 @@ def reason(text: str, condition: str = "eczema", seeds: tuple[str, ...] = ()) ->
         (GOOD + " Others in the house have hives.", "unnamed"),
         (GOOD + " Coded as L20.9.", "unnamed"),
         (GOOD + " Coded as B86.", "unnamed"),
+        (GOOD + " Coded as EA80.0.", "unnamed"),
+        (GOOD + " It is [condition].", "prose"),
+        ('["' + GOOD, "prose"),
+        ('{ "text": "' + GOOD, "prose"),
+        (GOOD + " [the left one] {sic}", ""),
     ],
 )
 def test_texts_and_the_filter_that_drops_them(text: str, dropped_by: str) -> None:
@@ -117,7 +122,7 @@ def test_a_text_is_accepted_once_a_condition() -> None:
     near = GOOD.replace("night", "noon")
     assert validator.reason(Candidate("eczema", near)).startswith("not_a_repeat: ")
     assert validator.reason(Candidate("acne", near)) == ""
-    assert validator.dropped["not_a_repeat"] == 1
+    assert validator.dropped == {"eczema": {"not_a_repeat": 1}}
 
 
 def test_a_dropped_text_is_forgotten() -> None:
@@ -126,12 +131,12 @@ def test_a_dropped_text_is_forgotten() -> None:
     assert validator.reason(Candidate("eczema", GOOD)) == ""
 
 
-def test_counts_name_every_filter_and_the_first_reason_counts() -> None:
+def test_the_first_reason_is_counted_by_condition() -> None:
     validator = Validator({"eczema": [GOOD]}, None)
     for text in (GOOD, "Fox jumps.", "Acne.", made_text(1), made_text(2)):
         validator.reason(Candidate("eczema", text))
-    assert list(validator.dropped) == [one.__name__ for one in FILTERS]
-    assert {name: n for name, n in validator.dropped.items() if n} == {"length": 2, "not_a_seed": 1}
+    validator.reason(Candidate("acne", "Fox jumps."))
+    assert validator.dropped == {"eczema": {"not_a_seed": 1, "length": 2}, "acne": {"length": 1}}
     assert validator.not_judged == 2
 
 
@@ -160,11 +165,16 @@ def told(condition: str, count: int, first: int = 0) -> list[str]:
     return [f"My {TELLING[condition]} skin. {made_text(first + i)}" for i in range(count)]
 
 
+def cases(texts: list[str], group: str = "") -> list[Case]:
+    """A case a text; each is a group of its own where none is given."""
+    return [Case(group or text, (text,)) for text in texts]
+
+
 @pytest.fixture(scope="module")
 def judge() -> Judge:
-    train = {name: [[text] for text in told(name, 40)] for name in TELLING}
-    train["scabies"] = [["too few"]] * (MIN_JUDGED_CASES - 1)
-    found = train_judge(train, {name: told(name, 20, first=500) for name in TELLING})
+    train = {name: cases(told(name, 40)) for name in TELLING}
+    train["scabies"] = cases(told("acne", MIN_JUDGED_GROUPS - 1, first=700))
+    found = train_judge(train)
     assert found is not None
     return found
 
@@ -176,21 +186,48 @@ def test_judge_knows_conditions_with_enough_real_text(judge: Judge) -> None:
     assert judge.ranks(told("acne", 1, first=900), ["keloid"])[0] > 1
 
 
-def test_the_rank_lets_enough_validation_texts_pass() -> None:
-    # one validation text in ten has the words of the other condition: first ranks are too few
-    train = {name: [[text] for text in told(name, 40)] for name in ("acne", "eczema")}
-    validation = {"acne": told("acne", 9, 500) + told("eczema", 1, 600)}
-    found = train_judge(train, validation)
+def test_the_rank_lets_enough_held_out_texts_pass() -> None:
+    # one text in ten has the words of the other condition: first ranks are too few
+    train = {
+        "acne": cases(told("acne", 36) + told("eczema", 4, first=600)),
+        "eczema": cases(told("eczema", 40)),
+    }
+    found = train_judge(train)
     assert found is not None and found.allowed_rank == 2
-    ranks = found.ranks(validation["acne"], ["acne"] * 10)
-    assert sorted(ranks) == [1] * 9 + [2]
-    assert (ranks <= found.allowed_rank).mean() >= JUDGE_PASSES > (ranks <= 1).mean()
+    assert JUDGE_PASSES >= 76 / 80  # a rank of 1 would let no more than these pass
 
 
-def test_no_judge_without_two_conditions_or_validation_text() -> None:
-    enough = {name: [[text] for text in told(name, 40)] for name in TELLING}
-    assert train_judge({"acne": enough["acne"]}, {"acne": told("acne", 3)}) is None
-    assert train_judge(enough, {"scabies": ["a text"]}) is None
+def own_words(patient: str) -> str:
+    return " ".join(f"{patient}word{i}" for i in range(12))
+
+
+@pytest.mark.parametrize(("together", "rank"), [(True, 2), (False, 1)])
+def test_a_group_does_not_answer_for_itself(together: bool, rank: int) -> None:
+    # Two odd patients have the finding of the other condition, and words of their own in six
+    # texts. Held out together only the finding is known, and it tells the wrong condition.
+    def train(name: str, other: str) -> list[Case]:
+        odd = [
+            Case(
+                f"{name} {patient} {'' if together else number}",
+                (f"My {TELLING[other]} skin. {own_words(f'{name}{patient}')}",),
+            )
+            for patient in range(2)
+            for number in range(6)
+        ]
+        return [Case(str(i), (f"My {TELLING[name]} skin.",)) for i in range(60)] + odd
+
+    found = train_judge({"acne": train("acne", "eczema"), "eczema": train("eczema", "acne")})
+    assert found is not None and found.allowed_rank == rank
+
+
+def test_no_judge_without_two_conditions_of_enough_groups() -> None:
+    enough = {name: cases(told(name, 40)) for name in TELLING}
+    assert train_judge({"acne": enough["acne"]}) is None
+    one_patient = cases(told("eczema", 40), group="a patient")
+    assert train_judge({"acne": enough["acne"], "eczema": one_patient}) is None
+    # who has it where is no finding
+    bare = cases([f"A man of {age} with a skin problem on the back." for age in range(20, 60)])
+    assert train_judge({"acne": enough["acne"], "eczema": bare}) is None
 
 
 def test_labels_that_the_judge_ranks_too_low_are_dropped(judge: Judge) -> None:

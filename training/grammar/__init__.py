@@ -29,6 +29,7 @@ import pandas as pd
 from dermmm.conditions import NAMES, mask_names
 from dermmm.describe import FINDINGS as FACT_FINDINGS
 from dermmm.describe import VOICES, Facts, describe
+from training.unstructure import facts_as_features
 
 FINDINGS_TABLE = Path(__file__).with_name("findings.csv")
 CONDITIONS_TABLE = Path(__file__).with_name("conditions.csv")
@@ -97,7 +98,12 @@ class Use:
 
 @dataclass(frozen=True)
 class Draft:
-    """A synthetic text. ``findings`` are those it mentions; a denied one begins with "no "."""
+    """A synthetic text and the findings that it mentions, and no others.
+
+    What `describe` says is listed in the words of `facts_as_features`, as for rendered texts ("itch
+    True", "site head or neck", "decade 6"), what `findings.csv` words by its name there. No finding
+    holds a semicolon, so that they can be joined by it.
+    """
 
     condition: str
     voice: str
@@ -133,8 +139,8 @@ def read_findings(path: Path = FINDINGS_TABLE) -> dict[str, Finding]:
     findings: dict[str, Finding] = {}
     columns = ("finding", "kind", "not_with", "from_age", "lay", "clinical")
     for where, row in _rows(path, columns):
-        if not row["finding"] or row["finding"] in findings or ":" in row["finding"]:
-            raise ValueError(f"{where}: expected a new name without a colon")
+        if not row["finding"] or row["finding"] in findings or re.search("[:;]", row["finding"]):
+            raise ValueError(f"{where}: expected a new name without a colon or semicolon")
         if row["kind"] not in SEEN + TOLD:
             raise ValueError(f"{where}: got kind {row['kind']!r}, expected one of {SEEN + TOLD}")
         if row["from_age"] and not row["from_age"].isdigit():
@@ -317,8 +323,9 @@ def draft(condition: str, seed: int, voice: str | None = None) -> Draft:
     """Return a text of one to five sentences about an imaginary patient with ``condition``.
 
     The same condition and seed are the same patient in every voice and process; ``voice`` None
-    lets ``seed`` choose. How many findings are mentioned, and which, does not depend on the
-    condition, so silence tells nothing.
+    lets ``seed`` choose. How many findings are mentioned is drawn alike for every condition, and
+    which of a patient's are mentioned as well. What a patient has to mention depends on the
+    condition all the same, so silence tells a little; `training.audit` measures how much.
 
     Raises:
         ValueError: the condition or the voice is unknown.
@@ -341,15 +348,19 @@ def draft(condition: str, seed: int, voice: str | None = None) -> Draft:
     drawn = rng.choice(VOICES)
     voice, wording = voice or drawn, rng.getrandbits(32)
     while True:
-        text = _text(told, said, voice, random.Random(wording))
+        rng = random.Random(wording)
+        known = _facts(told, rng)
+        text = _text(known, said, voice, rng)
         if len(text.split()) >= FEWEST_WORDS or not left:
-            return Draft(condition, voice, (*told, *said), text)
+            # The exact age is a number and no finding; its decade is listed.
+            features = [name for name in facts_as_features(known) if name != "age"]
+            return Draft(condition, voice, (*features, *said), text)
         said = [*said, left.pop()]
 
 
-def _text(told: list[str], said: list[str], voice: str, rng: random.Random) -> str:
-    """Word ``told`` by `describe` and ``said`` by the table, in mixed order."""
-    described = describe(_facts(told, rng), seed=rng.getrandbits(32), voice=voice)
+def _text(facts: Facts, said: list[str], voice: str, rng: random.Random) -> str:
+    """Word ``facts`` by `describe` and ``said`` by the table, in mixed order."""
+    described = describe(facts, seed=rng.getrandbits(32), voice=voice)
     # The habits of whoever types: small letters, "i", no full stop at the end.
     small = described[:1].islower() or (
         not described and voice != "referral" and rng.random() < 0.1
@@ -362,9 +373,8 @@ def _text(told: list[str], said: list[str], voice: str, rng: random.Random) -> s
     if small and voice == "patient":
         own = [re.sub(r"\bI\b", "i", one) for one in own]
 
-    opens = any(
-        name.startswith(("age:", "sex:", "category:", "site:", "duration:")) for name in told
-    )
+    person = facts.age or facts.age_range or facts.sex
+    opens = person or facts.category or facts.sites or facts.duration
     order = [False] * len(before) + [True] * len(own)
     head = order[:1] if opens and rng.random() < 0.8 else []
     rest = order[len(head) :]
