@@ -35,6 +35,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dermmm.conditions import NAMES, says_a_name_or_code
@@ -585,6 +586,8 @@ TESTS: tuple[Callable[[Corpus, AuditConfig], list[Figure]], ...] = (
 )
 
 
+# One thread: on sparse text, linear algebra in two threads that other work interrupts crawls.
+@threadpool_limits.wrap(limits=1)
 def measure(config: AuditConfig, data: Path) -> tuple[list[Figure], dict[str, str]]:
     """Every figure, judged, and why a source is left out."""
     corpora, left_out = read_corpora(config, data)

@@ -44,6 +44,7 @@ from string import Template
 import ftfy
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dermmm.conditions import NAMES, names_in
@@ -521,6 +522,8 @@ def best_prompt(out: Path) -> str:
 # the stage ---------------------------------------------------------------------------------------
 
 
+# One thread: on sparse text, linear algebra in two threads that other work interrupts crawls.
+@threadpool_limits.wrap(limits=1)
 def main(config: SynthesizeConfig, data: Path, out: Path) -> dict[str, object]:
     """Make the texts, and write them where every condition has enough.
 

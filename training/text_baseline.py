@@ -17,6 +17,7 @@ import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dermmm.conditions import NAMES
@@ -101,6 +102,8 @@ def answer(classifier: Pipeline, texts: list[str]) -> np.ndarray:
     return probabilities
 
 
+# One thread: on sparse text, linear algebra in two threads that other work interrupts crawls.
+@threadpool_limits.wrap(limits=1)
 def main(config: TextBaselineConfig, data: Path, out: Path) -> dict[str, object]:
     rows = cases_with_text(read_manifest(data), "val")
     texts = [variants[0] for variants in read_texts(data, rows)]

@@ -34,11 +34,11 @@ NAME = "text_pretraining"
 @dataclass(frozen=True)
 class TextPretrainingConfig:
     loop: LoopConfig
-    vocabulary: int = 2000
+    vocabulary: int = 4000  # what training.tokenizer_comparison chose
     max_tokens: int = 128
-    width: int = 192
+    width: int = 128
     layers: int = 6
-    heads: int = 6
+    heads: int = 4
     dropout: float = 0.1
     hidden: float = 0.15  # share of tokens to predict
     facts: float = 1.0  # weight of the second task; 0 leaves it out
