@@ -127,7 +127,8 @@ def test_stage_writes_lists_of_training_cases_and_a_picture(data: Path, tmp_path
     assert summary["capped"]
     for capped in summary["capped"].values():
         assert capped["clusters_after"]["kmeans"] == capped["clusters"]
-        assert capped["rarest_share_after"]["kmeans"] >= capped["rarest_share"]
+        even = 10 // capped["clusters"] / 10  # no cluster can be more, in whole cases
+        assert capped["rarest_share_after"]["kmeans"] >= min(capped["rarest_share"], even)
     assert (tmp_path / "balance" / "before-after.png").read_bytes().startswith(b"\x89PNG")
 
 
