@@ -44,12 +44,14 @@ class TextClassifierConfig:
     start: str = "text_pretraining"  # one of STARTS
     balanced: str = ""  # use only the real cases that DATA/balanced/<this>.csv keeps; "" uses all
     synthetic: int = 150  # synthetic texts a condition
-    dropout: float = 0.2
+    dropout: float = 0.1
     word_dropout: float = 0.1  # share of tokens hidden behind [MASK]
     # Exponent of a condition's frequency by which its cases are drawn less often: 0 draws all
     # alike, 1 every condition equally often. The prior of the loss follows.
-    resampling: float = 0.5
-    smoothing: float = 1.0  # cases added to each condition's count in the prior
+    resampling: float = 0.3
+    # Cases added to each condition's count in the prior. Few let a condition that real texts hardly
+    # have be answered from real-sounding text as readily as any other; many make it rarer there.
+    smoothing: float = 150.0
     # A condition with fewer training cases than this, real and synthetic, stays out of the text
     # head: it would answer for a condition that it has hardly read about.
     min_cases: int = 5
