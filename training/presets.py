@@ -63,7 +63,9 @@ CPU = Preset(
     text_pretraining=TextPretrainingConfig(
         LoopConfig(epochs=7, batch_size=128, learning_rate=1.5e-3)
     ),
-    text_classifier=TextClassifierConfig(LoopConfig(epochs=20, batch_size=128, learning_rate=1e-3)),
+    text_classifier=TextClassifierConfig(
+        LoopConfig(epochs=13, batch_size=128, learning_rate=1.5e-3)
+    ),
     probe=ProbeConfig(image_size=128, max_train=3000),
     pairing=PairingConfig(image_size=128),
     fusion=FusionConfig(LoopConfig(epochs=4, batch_size=64, learning_rate=5e-4), image_size=128),
