@@ -3,7 +3,7 @@
     python -m training.corpus --raw RAW --out runs/first
 
 Cleans the raw folders, renders their fields, balances, makes synthetic texts and audits them all.
-No network, no GPU, under ten minutes on two cores. Prints the datasheet, which is kept in
+No network, no GPU; 5 min 51 s on a busy two-core machine. Prints the datasheet, which is kept in
 `DATA/texts.md`; stops with exit status 1 where the audit finds a leak.
 """
 

@@ -1,8 +1,8 @@
 """Every stage's settings for three budgets.
 
 * smoke: seconds a stage on made data, to see that the path is whole.
-* cpu: two cores, some two hours. The shipped checkpoint has the image encoder of an earlier version
-  of it and the text stages of this one (docs/training-log.md).
+* cpu: two cores, about 100 minutes by the sum of its stages. The shipped checkpoint has the image
+  encoder of an earlier version of it and the text stages of this one (docs/training-log.md).
 * gpu: one GPU or more, a few hours. Starts on CPU with made data; never yet run on a GPU.
 """
 

@@ -4,8 +4,8 @@
 
 Starts from `text_pretraining/encoder.safetensors`. Cross entropy against the annotators' weights
 (balanced softmax), a random wording of each case at every draw, word dropout, warm-up and cosine.
-Writes `text_classifier/encoder.safetensors` and `head.safetensors`. About 5 minutes with
-`--preset cpu`.
+Writes `text_classifier/encoder.safetensors` and `head.safetensors`. 13 minutes with
+`--preset cpu` on one busy core.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Reads every text of the training split, real, rendered and synthetic, and no lab
 random weights: fill in hidden words (masked-language modelling as in BERT, Devlin et al. 2019,
 arXiv:1810.04805, the output layer tied to the embeddings), and name the facts that a text was
 rendered from, which the renderer and the grammar know. Writes `text_pretraining/tokenizer.json` and
-`encoder.safetensors`. About 10 minutes with `--preset cpu`.
+`encoder.safetensors`. 15 minutes with `--preset cpu` on one busy core.
 """
 
 from __future__ import annotations
