@@ -21,6 +21,7 @@ from training.pairing import PairingConfig
 from training.probe import ProbeConfig
 from training.simclr import SimclrConfig
 from training.synthesize import SynthesizeConfig
+from training.text_ablation import TextAblationConfig
 from training.text_baseline import TextBaselineConfig
 from training.text_classifier import TextClassifierConfig
 from training.text_pretraining import TextPretrainingConfig
@@ -43,6 +44,7 @@ class Preset:
     fusion: FusionConfig
     calibrate: CalibrateConfig
     evaluate: EvaluateConfig
+    text_ablation: TextAblationConfig  # by its own command, not by training.reproduce
 
 
 CPU = Preset(
@@ -71,6 +73,7 @@ CPU = Preset(
     fusion=FusionConfig(LoopConfig(epochs=4, batch_size=64, learning_rate=5e-4), image_size=128),
     calibrate=CalibrateConfig("cpu"),
     evaluate=EvaluateConfig(),
+    text_ablation=TextAblationConfig(),
 )
 
 GPU = Preset(
@@ -97,6 +100,7 @@ GPU = Preset(
     fusion=FusionConfig(LoopConfig(epochs=10, batch_size=128, learning_rate=5e-4), image_size=224),
     calibrate=CalibrateConfig("gpu"),
     evaluate=EvaluateConfig(),
+    text_ablation=TextAblationConfig(),
 )
 
 _ONE = LoopConfig(epochs=1, batch_size=8, learning_rate=1e-3)
@@ -114,6 +118,7 @@ SMOKE = Preset(
     fusion=FusionConfig(_ONE, image_size=64, width=48, heads=4),
     calibrate=CalibrateConfig("smoke"),
     evaluate=EvaluateConfig(),
+    text_ablation=TextAblationConfig(steps=4),
 )
 
 PRESETS = {"smoke": SMOKE, "cpu": CPU, "gpu": GPU}

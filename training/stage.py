@@ -78,8 +78,8 @@ def read_summary(out: Path, name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def run_stage(stage: Stage, doc: str | None) -> None:
-    """The command line of a single stage."""
+def run_stage(stage: Stage, doc: str | None) -> dict[str, Any]:
+    """The command line of a single stage. Prints its summary, and returns it."""
     from training.presets import PRESETS  # the presets import every stage's config
 
     parser = argparse.ArgumentParser(
@@ -90,7 +90,9 @@ def run_stage(stage: Stage, doc: str | None) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     options = parser.parse_args()
     config = getattr(PRESETS[options.preset], stage.name)
-    print(json.dumps(run(stage, config, options.data, options.out), indent=1))
+    summary = run(stage, config, options.data, options.out)
+    print(json.dumps(summary, indent=1))
+    return summary
 
 
 def processes() -> PartialState:

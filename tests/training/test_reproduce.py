@@ -14,7 +14,7 @@ import torch
 import dermmm
 from dermmm.conditions import NAMES
 from tests.training.made_data import make_raw
-from training import evaluate, image_classifier, reproduce, simclr, stage
+from training import corpus, evaluate, image_classifier, reproduce, simclr, stage, text_ablation
 from training.dataset import cases_with_text, read_manifest, read_synthetic
 from training.presets import GPU, PRESETS, SMOKE
 
@@ -82,6 +82,17 @@ def test_a_run_can_start_from_a_checkpoints_image_encoder(run: Path, tmp_path: P
         assert torch.equal(taken[name], tensor.half().to(tensor.dtype)), name
 
 
+def test_the_ablation_scores_every_arm(run: Path) -> None:
+    summary = stage.run(text_ablation.STAGE, SMOKE.text_ablation, run / "data", run)
+    assert set(summary["arms"]) == set(text_ablation.ARMS)
+    cases = {arm: row["cases"] for arm, row in summary["arms"].items()}
+    balanced = cases["K-means balancing"]
+    assert balanced == cases["random thinning to the same size"] < cases["as shipped"]
+    assert cases["no synthetic texts"] < cases["as shipped"]
+    rows = text_ablation.table(summary).splitlines()[2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(text_ablation.ARMS)
+
+
 def test_a_second_run_trains_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("state.safetensors")}
     reproduce.main(run.parent / "raw", run, SMOKE)
@@ -107,3 +118,9 @@ def test_presets_grow_and_fit_their_packs(preset: object) -> None:
     assert [end for end, _ in sizes] == sorted(end for end, _ in sizes)
     assert sizes[-1][0] == 1.0
     assert max(size for _, size in sizes) <= preset.image_classifier.pack  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_every_stage_has_its_settings(preset: object) -> None:
+    for one in (*corpus.STAGES, *reproduce.STAGES, text_ablation.STAGE):
+        assert hasattr(preset, one.name), one.name
