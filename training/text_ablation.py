@@ -4,8 +4,8 @@
 
 Every arm changes one thing in the settings of the run's own text classifier and trains for about as
 many steps as the others (whole epochs), so that a smaller training set is read more often. K-means
-balancing stands beside random thinning to the same size and beside no balancing at all. Nothing here
-is shipped; `OUT/text_ablation/summary.json` holds the scores, and the command prints them as a
+balancing stands beside random thinning to the same size and beside no balancing at all. Nothing
+here is shipped; `OUT/text_ablation/summary.json` holds the scores, and the command prints them as a
 table. A few minutes an arm on two cores.
 """
 
