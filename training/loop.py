@@ -23,6 +23,7 @@ import safetensors.torch
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 STATE = "state.safetensors"
@@ -42,6 +43,9 @@ class LoopConfig:
     clip_norm: float = 1.0
     save_seconds: float = 60.0
     seed: int = 0
+    # What is kept is the running mean of the weights with this decay a step (Polyak averaging);
+    # 0 keeps the last weights.
+    ema: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,13 @@ def fit(
     )
     steps_per_epoch = max(1, len(sampler(0)) // config.batch_size)
     total = steps_per_epoch * config.epochs
-    step, seconds = _load_state(folder / STATE, module, optimiser)
+    averaged = None
+    if config.ema:
+        decay = get_ema_multi_avg_fn(config.ema)
+        averaged = AveragedModel(module, multi_avg_fn=decay, use_buffers=True)
+    step, seconds = _load_state(folder / STATE, module, optimiser, averaged)
     if step >= total:
+        _keep_average(module, averaged)
         return seconds / 60
     _truncate_log(folder / LOG, step)
     wrapped, optimiser = accelerator.prepare(module, optimiser)
@@ -147,6 +156,8 @@ def fit(
         accelerator.clip_grad_norm_(trainable, config.clip_norm)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
+        if averaged is not None:
+            averaged.update_parameters(module)
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(
@@ -165,7 +176,7 @@ def fit(
                 log.write(json.dumps(line) + "\n")
         due = time.monotonic() - saved > config.save_seconds
         if accelerator.is_main_process and (due or step == total):
-            _save_state(folder / STATE, module, optimiser, step, seconds)
+            _save_state(folder / STATE, module, optimiser, averaged, step, seconds)
             saved = time.monotonic()
     bar.close()
     accelerator.wait_for_everyone()
@@ -173,6 +184,7 @@ def fit(
         plot_loss(folder)
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # undo what `prepare` did to forward
     module.to("cpu")
+    _keep_average(module, averaged)
     return seconds / 60
 
 
@@ -222,10 +234,22 @@ def _set_rate(optimiser: torch.optim.Optimizer, step: int, total: int, config: L
     return config.learning_rate * share
 
 
+def _keep_average(module: nn.Module, averaged: AveragedModel | None) -> None:
+    if averaged is not None:
+        module.load_state_dict(averaged.module.state_dict())
+
+
 def _save_state(
-    path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, seconds: float
+    path: Path,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    averaged: AveragedModel | None,
+    step: int,
+    seconds: float,
 ) -> None:
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    if averaged is not None:
+        tensors |= {f"averaged.{name}": one for name, one in averaged.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
     content = safetensors.torch.save(
@@ -238,22 +262,27 @@ def _save_state(
 
 
 def _load_state(
-    path: Path, module: nn.Module, optimiser: torch.optim.Optimizer
+    path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, averaged: AveragedModel | None
 ) -> tuple[int, float]:
     if not path.is_file():
         return 0, 0.0
     weights: dict[str, Tensor] = {}
+    means: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Tensor]] = {}
     with safetensors.safe_open(path, framework="pt") as state:
         for key in state.keys():  # noqa: SIM118  (safe_open is not a dict)
             part, _, name = key.partition(".")
             if part == "module":
                 weights[name] = state.get_tensor(key)
+            elif part == "averaged":
+                means[name] = state.get_tensor(key)
             else:
                 index, _, moment = name.partition(".")
                 moments.setdefault(int(index), {})[moment] = state.get_tensor(key)
         metadata = state.metadata()
     module.load_state_dict(weights)
+    if averaged is not None:
+        averaged.load_state_dict(means)
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": moments, "param_groups": groups})
     return int(metadata["step"]), float(metadata["seconds"])

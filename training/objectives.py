@@ -49,6 +49,40 @@ def balanced_softmax(logits: Tensor, targets: Tensor, log_prior: Tensor) -> Tens
     return -(targets * log_probabilities).sum(dim=1).mean()
 
 
+def classification_loss(
+    logits: Tensor,
+    targets: Tensor,
+    log_prior: Tensor,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
+    """Cross entropy with whichever correction for rare classes is asked for.
+
+    Args:
+        logits: (B, K), -inf where a class is out of play.
+        targets: (B, K) probabilities.
+        log_prior: (K,) for balanced softmax; zeros for none.
+        weights: (K,) factor of each class' share of the loss; None for 1.
+        smoothing: share of the target that is spread evenly over the classes in play
+            (Szegedy et al. 2016, arXiv:1512.00567).
+    """
+    in_play = torch.isfinite(logits)
+    targets = (1 - smoothing) * targets + smoothing * in_play / in_play.sum(dim=1, keepdim=True)
+    if weights is not None:
+        targets = targets * weights.to(targets)
+    return balanced_softmax(logits, targets, log_prior)
+
+
+def effective_number_weights(counts: Tensor, beta: float = 0.999) -> Tensor:
+    """(K,) class counts to loss weights, 1 on average over the classes that occur.
+
+    Weights fall with the effective number of examples, (1 - beta^n) / (1 - beta)
+    (Cui et al. 2019, arXiv:1901.05555). 0 for classes without any.
+    """
+    weights = torch.where(counts > 0, (1 - beta) / (1 - beta**counts), torch.zeros_like(counts))
+    return weights * (counts > 0).sum() / weights.sum()
+
+
 def log_prior(target_weight: Tensor) -> Tensor:
     """(K,) total target weight of each class to its log frequency; 0 for classes without any."""
     share = target_weight / target_weight.sum()

@@ -58,9 +58,10 @@ CPU = Preset(
         pack=112,
     ),
     image_classifier=ImageClassifierConfig(
-        LoopConfig(epochs=13, batch_size=64, learning_rate=2e-3),
-        sizes=((0.75, 96), (1.0, 128)),
-        pack=160,
+        LoopConfig(epochs=26, batch_size=96, learning_rate=1.5e-3, ema=0.999),
+        sizes=((0.5, 96), (0.82, 128), (1.0, 160)),
+        pack=192,
+        resampling=0.4,
     ),
     text_pretraining=TextPretrainingConfig(
         LoopConfig(epochs=7, batch_size=128, learning_rate=1.5e-3)

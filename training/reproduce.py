@@ -44,20 +44,27 @@ STAGES: tuple[Stage, ...] = (
 
 
 def main(
-    raw: Path, out: Path, preset: Preset, images_from: Path | None = None
+    raw: Path,
+    out: Path,
+    preset: Preset,
+    images_from: Path | None = None,
+    start_from: Path | None = None,
 ) -> dict[str, object]:
     """Run all stages and return the last one's summary: the scores on the test split.
 
-    With ``images_from`` the image encoder and its head come from that checkpoint, untrained on.
+    With ``images_from`` the image encoder and its head come from that checkpoint, untrained on;
+    with ``start_from`` the image encoder does, and is trained one more round.
     """
     data = out / "data"
     corpus.main(raw, out, preset)
     stages = STAGES
+    encoder = None
     if images_from:
-        taken = {
-            simclr.STAGE: None,
-            image_classifier.STAGE: image_classifier.take_from(images_from),
-        }
+        encoder = image_classifier.take_from(images_from)
+    elif start_from:
+        encoder = image_classifier.start_from(start_from)
+    if encoder:
+        taken = {simclr.STAGE: None, image_classifier.STAGE: encoder}
         stages = tuple(one for stage in STAGES if (one := taken.get(stage, stage)))
     summary: dict[str, object] = {}
     for stage in stages:
@@ -83,9 +90,20 @@ if __name__ == "__main__":
     parser.add_argument(
         "--images-from", type=Path, metavar="DIR", help="take the image encoder of a checkpoint"
     )
+    parser.add_argument(
+        "--start-from", type=Path, metavar="DIR", help="train the image encoder of a checkpoint on"
+    )
     parser.add_argument("--publish", type=Path, metavar="DIR", help="copy the checkpoint there")
     options = parser.parse_args()
-    result = main(options.raw, options.out, PRESETS[options.preset], options.images_from)
+    if options.images_from and options.start_from:
+        parser.error("--images-from and --start-from exclude each other")
+    result = main(
+        options.raw,
+        options.out,
+        PRESETS[options.preset],
+        options.images_from,
+        options.start_from,
+    )
     print(evaluate.results_table({"split": "test", **result}))
     if options.publish:
         evaluate.publish(options.out, options.publish)

@@ -80,6 +80,11 @@ def read_summary(out: Path, name: str) -> dict[str, Any]:
 
 def run_stage(stage: Stage, doc: str | None) -> dict[str, Any]:
     """The command line of a single stage. Prints its summary, and returns it."""
+    return run_parsed(stage, stage_parser(doc).parse_args())
+
+
+def stage_parser(doc: str | None) -> argparse.ArgumentParser:
+    """The options that every stage has; a stage may add its own before `run_parsed`."""
     from training.presets import PRESETS  # the presets import every stage's config
 
     parser = argparse.ArgumentParser(
@@ -88,7 +93,13 @@ def run_stage(stage: Stage, doc: str | None) -> dict[str, Any]:
     parser.add_argument("--data", type=Path, required=True, help="what training.clean wrote")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
-    options = parser.parse_args()
+    return parser
+
+
+def run_parsed(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    """Run a stage with the preset that the command line chose, print and return its summary."""
+    from training.presets import PRESETS
+
     config = getattr(PRESETS[options.preset], stage.name)
     summary = run(stage, config, options.data, options.out)
     print(json.dumps(summary, indent=1))
