@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dermmm import NOTICE, __version__, load
-from dermmm.prediction import Prediction
+from dermmm.prediction import CAUTIONS, Prediction
 
 COLUMNS = ("case_id", "image", "text")
 
@@ -66,8 +66,15 @@ def run_predict(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(prediction.to_dict()))
         return
+    for reason in prediction.cautions:
+        print(f"caution: {CAUTIONS[reason]}")
+    if prediction.abstains:
+        print("The model abstains; what it would answer:")
     for name, probability in prediction.top(3):
         print(f"{probability:6.1%}  {name}")
+    if prediction.set_coverage is not None:
+        names = ", ".join(prediction.prediction_set)
+        print(f"with {prediction.set_coverage:.0%} coverage: {names}")
     print(f"gate: photo {prediction.gate.image:.0%}, description {prediction.gate.text:.0%}")
     if prediction.explanation is not None and prediction.explanation.words:
         words = sorted(prediction.explanation.words, key=lambda word: -word.weight)[:8]
@@ -85,7 +92,7 @@ def run_batch(options: argparse.Namespace) -> None:
     columns = [
         *("case_id", "top1", "top2", "top3"),
         *(f"p:{name}" for name in names),
-        *("gate_image", "gate_text", "error"),
+        *("gate_image", "gate_text", "prediction_set", "cautions", "error"),
     ]
     out = Path(options.out)
     temporary = out.with_name(out.name + ".tmp")
@@ -127,6 +134,8 @@ def _batch_row(prediction: Prediction) -> dict[str, Any]:
         **{f"p:{name}": f"{value:.6f}" for name, value in values},
         "gate_image": f"{prediction.gate.image:.6f}",
         "gate_text": f"{prediction.gate.text:.6f}",
+        "prediction_set": "; ".join(prediction.prediction_set),
+        "cautions": "; ".join(prediction.cautions),
     }
 
 
@@ -154,6 +163,7 @@ def run_info(options: argparse.Namespace) -> None:
                 "parameters": parts,
                 "image_size": checkpoint.model.config.image_size,
                 "temperatures": checkpoint.temperatures,
+                "abstention": checkpoint.abstention.to_json() if checkpoint.abstention else None,
                 "provenance": checkpoint.provenance,
                 "metrics": checkpoint.metrics,
                 "notice": NOTICE,

@@ -4,6 +4,9 @@
 data fingerprint and the SHA-256 of every other file; its own `sha256` covers all of that and is
 the identity of the model. Weights are safetensors in half precision, one file a part, each under
 10 MB. Nothing is pickled. Loading is strict: what does not fit is refused by its field's name.
+
+Format 2 knows when the model abstains: the field `abstention` and the file of `OUTSIDE`. Where that
+was never fitted the field is null and there is no such file. Format 1 had neither and is read so.
 """
 
 from __future__ import annotations
@@ -18,20 +21,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 
-from dermmm.calibration import ANSWERS
+from dermmm import outside
+from dermmm.calibration import ANSWERS, SET_METHODS
 from dermmm.model import DermModel, ModelConfig
+from dermmm.outside import Abstention, Familiar
 from dermmm.preprocess import MEAN, STD
 from dermmm.tokenizer import Tokenizer
 
-FORMAT = 1
+FORMAT, READABLE = 2, (1, 2)
 MAX_FILE_BYTES = 10_000_000
 PARTS = ("image_encoder", "text_encoder", "fusion")
 TOKENIZER = "tokenizer.json"
 METRICS = "metrics.json"
+OUTSIDE = "outside.safetensors"  # only where abstention was fitted
 FILES = (*(f"{part}.safetensors" for part in PARTS), TOKENIZER, METRICS)
 PREPROCESSING = {"resize": "square, bicubic", "mean": MEAN, "std": STD}
 FIELDS = {
@@ -61,6 +68,12 @@ class Checkpoint:
     metrics: dict[str, Any]
     sha256: str = ""  # set by `save` and `load`
     licence: str = "CC-BY-NC-SA-4.0"
+    abstention: Abstention | None = None  # None: never fitted
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of its folder beside `config.json`."""
+        return (*FILES, *([OUTSIDE] if self.abstention else []))
 
 
 def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
@@ -80,6 +93,11 @@ def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
         )
     contents[TOKENIZER] = checkpoint.tokenizer.to_json().encode()
     contents[METRICS] = (json.dumps(checkpoint.metrics, indent=1) + "\n").encode()
+    if checkpoint.abstention:
+        familiar = vars(checkpoint.abstention.familiar)
+        contents[OUTSIDE] = safetensors.torch.save(
+            {name: _half(name, torch.from_numpy(array)) for name, array in familiar.items()}
+        )
     for name, content in contents.items():
         if len(content) >= MAX_FILE_BYTES:
             raise ValueError(f"{name} would have {len(content)} bytes; make the model narrower")
@@ -94,6 +112,7 @@ def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
         "conditions": list(checkpoint.conditions),
         "preprocessing": PREPROCESSING,
         "calibration": {"temperature": checkpoint.temperatures},
+        "abstention": checkpoint.abstention.to_json() if checkpoint.abstention else None,
         "provenance": checkpoint.provenance,
         "files": {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -114,7 +133,8 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
     """
     folder = Path(folder)
     config = _read_config(folder)
-    contents = {name: _read_verified(folder, name, config["files"]) for name in FILES}
+    names = (*FILES, *([OUTSIDE] if config["abstention"] else []))
+    contents = {name: _read_verified(folder, name, config["files"]) for name in names}
     model_config = ModelConfig(**config["architecture"])
     try:
         tokenizer = Tokenizer.from_json(contents[TOKENIZER].decode(), model_config.max_tokens)
@@ -131,6 +151,11 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
     model = DermModel(model_config)
     for part in PARTS:
         _load_part(model, part, contents[f"{part}.safetensors"], folder)
+    abstention = None
+    if config["abstention"]:
+        width = model.image_encoder.width
+        familiar = _load_familiar(contents[OUTSIDE], width, folder / OUTSIDE)
+        abstention = Abstention.from_json(config["abstention"], familiar)
     return Checkpoint(
         model=model.eval(),
         tokenizer=tokenizer,
@@ -141,6 +166,7 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
         metrics=json.loads(contents[METRICS]),
         sha256=config["sha256"],
         licence=config["licence"],
+        abstention=abstention,
     )
 
 
@@ -160,12 +186,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
         if not isinstance(config[field], kind):
             got = type(config[field]).__name__
             raise ValueError(f"{path}: field '{field}' is {got}, expected {kind.__name__}")
-    if config["format"] != FORMAT:
+    if config["format"] not in READABLE:
         raise ValueError(
-            f"{path}: field 'format' is {config['format']}, this version reads {FORMAT}"
+            f"{path}: field 'format' is {config['format']}, this version reads "
+            f"{' and '.join(map(str, READABLE))}"
         )
     if config["sha256"] != _identity(config):
         raise ValueError(f"{path}: field 'sha256' does not match the content; it was altered")
+    if config["format"] == 1:
+        config["abstention"] = None
     if config["preprocessing"] != PREPROCESSING:
         raise ValueError(
             f"{path}: field 'preprocessing' is {config['preprocessing']}, "
@@ -182,6 +211,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
             )
     temperatures = config["calibration"].get("temperature")
     _check_numbers(path, "calibration.temperature", temperatures, ANSWERS, (int, float))
+    if "abstention" not in config:
+        raise ValueError(f"{path}: field 'abstention' is missing; get the checkpoint again")
+    if config["abstention"] is not None:
+        _check_abstention(path, "abstention", config["abstention"], _ABSTENTION)
     return config
 
 
@@ -202,6 +235,84 @@ def _check_numbers(
         value = got[name]
         if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
             raise ValueError(f"{path}: field '{field}.{name}' is {value!r}, expected a number > 0")
+
+
+def _share(value: Any) -> bool:
+    return _number(value) and 0 < value < 1
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
+
+
+def _score_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(n in outside.SCORES for n in value)
+
+
+# The fields of `abstention`, each with what its value must satisfy.
+_ABSTENTION: dict[str, Any] = {
+    "coverage": _share,
+    "sets": {
+        answer: {"method": lambda value: value in SET_METHODS, "threshold": _number}
+        for answer in ANSWERS
+    },
+    "limits": {name: {"value": _number, "rate": _share} for name in outside.LIMITED},
+    "parts": dict.fromkeys(outside.STRANGE, _score_names),
+    "standard": {name: {"median": _number, "spread": _positive} for name in outside.SCORES},
+}
+
+
+def _check_abstention(path: Path, field: str, got: Any, expected: Any) -> None:
+    if not isinstance(expected, dict):
+        if not expected(got):
+            raise ValueError(f"{path}: field '{field}' is {got!r}, which does not fit")
+        return
+    if not isinstance(got, dict):
+        raise ValueError(f"{path}: field '{field}' is no object of {', '.join(expected)}")
+    for name in sorted({*expected, *got}):
+        if name not in got or name not in expected:
+            state = "missing; get the checkpoint again" if name in expected else "unknown"
+            raise ValueError(f"{path}: field '{field}.{name}' is {state}")
+        _check_abstention(path, f"{field}.{name}", got[name], expected[name])
+
+
+def _load_familiar(content: bytes, width: int, path: Path) -> Familiar:
+    try:
+        loaded = safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: {error}") from None
+    names = [field.name for field in dataclasses.fields(Familiar)]
+    for name in sorted({*names, *loaded}):
+        if name not in loaded or name not in names:
+            where = "missing" if name not in loaded else "unknown"
+            raise ValueError(f"{path}: tensor '{name}' is {where}")
+    arrays = {name: loaded[name].float().numpy() for name in names}
+    directions = arrays["feature_map"].shape[-1]
+    for name, expected in {
+        "feature_mean": (width,),
+        "feature_map": (width, directions),
+        "class_means": (None, directions),
+        "neighbours": (None, directions),
+        "statistic_mean": (outside.STATISTICS,),
+        "statistic_map": (outside.STATISTICS, outside.STATISTICS),
+    }.items():
+        shape = arrays[name].shape
+        if len(shape) != len(expected) or any(
+            size != want if want is not None else size == 0
+            for size, want in zip(shape, expected, strict=True)
+        ):
+            raise ValueError(
+                f"{path}: tensor '{name}' has shape {shape}, expected {expected}".replace(
+                    "None", "any"
+                )
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{path}: tensor '{name}' is not finite; fit the abstention anew")
+    return Familiar(**arrays)
 
 
 def _read_verified(folder: Path, name: str, files: dict[str, Any]) -> bytes:

@@ -28,6 +28,7 @@ class FusionOutput:
     patches_on_words: Tensor  # (B, N, T) which words each patch looks at; rows sum to 1
     patch_evidence: Tensor  # (B, N, K) each patch's part of the image head's evidence, their mean
     token_evidence: Tensor  # (B, T, K) each token's part of the text head's evidence, their mean
+    pooled_image: Tensor  # (B, image_width) the patches' mean, which the image head reads
 
 
 class ModalityHead(nn.Module):
@@ -137,7 +138,8 @@ class GatedCrossAttention(nn.Module):
             token_mask: (B, T) bool, True at real tokens.
             image_present, text_present: (B,) bool; at least one is True in every row.
         """
-        image_logits = self.image_head(patches.mean(dim=1))  # (B, K)
+        pooled_image = patches.mean(dim=1)
+        image_logits = self.image_head(pooled_image)  # (B, K)
         text_logits = self.text_head(masked_mean(states, token_mask))  # (B, K)
 
         image_mask = image_present[:, None].expand(-1, patches.shape[1])  # (B, N)
@@ -176,4 +178,5 @@ class GatedCrossAttention(nn.Module):
             # The heads are linear in a mean, so these parts are exact and not an estimate.
             patch_evidence=self.image_head.evidence(self.image_head.linear(patches)),
             token_evidence=self.text_head.evidence(self.text_head.linear(states)),
+            pooled_image=pooled_image,
         )

@@ -16,6 +16,26 @@ NOTICE = (
     "do not use it to decide about a person's health."
 )
 
+# Why the model abstains, and what to do about it.
+CAUTIONS = {
+    "blur": "The photo is blurred. Hold the camera still, tap the lesion to focus, take it again.",
+    "dark": "The photo is dark. Take it again in daylight or with the flash.",
+    "bright": "The photo is over-exposed. Take it again without the flash or out of direct light.",
+    "not skin-like": "The picture does not look like skin. Crop it to the skin, or give another.",
+    "far from training": (
+        "The photo is unlike those that the model was trained on, so it may show something that "
+        "the model does not know. Do not rely on the ranking."
+    ),
+    "words unknown": (
+        "Many words are unknown to the model. Describe it in plain English: site, colour, surface, "
+        "how long, itch, pain."
+    ),
+    "modalities disagree": (
+        "Photo and description point to different conditions. Check that they belong together, and "
+        "look at each answer by itself."
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -73,6 +93,11 @@ class Prediction:
     given; NaN marks a condition that the modality never learned, and the others sum to 1.
     ``fused`` is always there and is the answer; for a photo or a text alone it is that modality's
     own answer, with 0 where that never learned a condition.
+
+    ``prediction_set`` names the conditions, most probable first, among which the truth is in a
+    share ``set_coverage`` (0..1) of cases like those that it was fitted on; it is empty, and
+    ``set_coverage`` None, only where the checkpoint was not fitted for it. ``cautions`` are keys
+    of `CAUTIONS`: reasons not to trust the answer.
     """
 
     conditions: tuple[str, ...]
@@ -81,6 +106,14 @@ class Prediction:
     explanation: Explanation | None
     model: ModelIdentity
     notice: str = NOTICE
+    prediction_set: tuple[str, ...] = ()
+    set_coverage: float | None = None
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def abstains(self) -> bool:
+        """Whether there is a reason not to give a ranking; `CAUTIONS` says what to do."""
+        return bool(self.cautions)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -111,6 +144,10 @@ class Prediction:
             ],
             "by_modality": {name: named(values) for name, values in self.by_modality.items()},
             "gate": {"image": self.gate.image, "text": self.gate.text},
+            "prediction_set": list(self.prediction_set),
+            "set_coverage": self.set_coverage,
+            "abstains": self.abstains,
+            "cautions": list(self.cautions),
             "model": {"version": self.model.version, "sha256": self.model.sha256},
             "notice": self.notice,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from dermmm import checkpoint as checkpoints
-from dermmm.calibration import probabilities
+from dermmm.calibration import prediction_set, probabilities
 from dermmm.checkpoint import Checkpoint
 from dermmm.explain import evidence_weights, explain_words, grid, photo_attention, token_weights
+from dermmm.fusion import FusionOutput
 from dermmm.image_encoder import grid_side
+from dermmm.outside import modalities_disagree, tokens_per_word
 from dermmm.prediction import Explanation, Gate, ModelIdentity, Prediction
-from dermmm.preprocess import Photo, open_photo, to_input
+from dermmm.preprocess import Photo, normalise, open_photo, square
 
 DEFAULT_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 MAX_CHARACTERS = 20_000
@@ -58,10 +60,11 @@ class Predictor:
             _check_text(text)
         model, tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
         photo = None if image is None else open_photo(image)
-        pixels = None if photo is None else to_input(photo, model.config.image_size)
+        pixels = None if photo is None else square(photo, model.config.image_size)[None]
         token_ids, token_mask = (None, None) if text is None else tokenizer([text])
         with torch.inference_mode():
-            output = model(pixels, token_ids, token_mask)
+            images = None if pixels is None else normalise(torch.from_numpy(pixels.copy()))
+            output = model(images, token_ids, token_mask)
 
         temperatures = self.checkpoint.temperatures
 
@@ -103,6 +106,7 @@ class Predictor:
                     text, tokenizer, weights, None if photo is None else looks, side
                 ),
             )
+        abstention = self.checkpoint.abstention
         image_weight = float(output.gate[0, 0])
         return Prediction(
             conditions=self.checkpoint.conditions,
@@ -110,7 +114,46 @@ class Predictor:
             gate=Gate(image=image_weight, text=1.0 - image_weight),
             explanation=explanation,
             model=self.identity,
+            prediction_set=self._set(answers, fused),
+            set_coverage=None if abstention is None else abstention.coverage,
+            cautions=self._cautions(pixels, text, output, answers),
         )
+
+    def _set(self, answers: Mapping[str, np.ndarray | None], fused: np.ndarray) -> tuple[str, ...]:
+        """The names of the prediction set; none where the checkpoint has no thresholds."""
+        if self.checkpoint.abstention is None:
+            return ()
+        given = [name for name, values in answers.items() if values is not None]
+        rule = self.checkpoint.abstention.sets["fused" if len(given) == 2 else given[0]]
+        return tuple(self.conditions[i] for i in prediction_set(fused, rule))
+
+    def _cautions(
+        self,
+        pixels: np.ndarray | None,
+        text: str | None,
+        output: FusionOutput,
+        answers: Mapping[str, np.ndarray | None],
+    ) -> tuple[str, ...]:
+        """Why not to trust the answer: keys of `dermmm.prediction.CAUTIONS`."""
+        abstention = self.checkpoint.abstention
+        if abstention is None:
+            return ()
+        scores: dict[str, float] = {}
+        by_photo, by_text = (
+            None if values is None else np.nan_to_num(values)[None] for values in answers.values()
+        )
+        if pixels is not None and by_photo is not None:
+            features, logits = output.pooled_image.numpy(), output.image_logits.numpy()
+            found = abstention.photo_scores(pixels, features, logits, by_photo)
+            scores |= {name: float(values[0]) for name, values in found.items()}
+        if text is not None:
+            scores["words unknown"] = tokens_per_word(self.checkpoint.tokenizer, text)
+        cautions = abstention.above_limit(scores)
+        if by_photo is None or by_text is None:
+            return cautions
+        if modalities_disagree(by_photo, by_text, abstention.sets)[0]:
+            cautions += ("modalities disagree",)
+        return cautions
 
 
 def _check_text(text: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
@@ -11,9 +13,11 @@ from torch import nn
 
 import dermmm
 from dermmm import checkpoint as checkpoints
+from dermmm.calibration import SetRule
 from dermmm.checkpoint import Checkpoint
 from dermmm.conditions import INDEX, NAMES
 from dermmm.model import DermModel, ModelConfig
+from dermmm.outside import LIMITED, SCORES, STATISTICS, Abstention, Familiar, Limit
 from dermmm.predictor import Predictor
 from dermmm.tokenizer import Tokenizer
 
@@ -92,6 +96,54 @@ def checkpoint_folder(
 @pytest.fixture(scope="session")
 def predictor(checkpoint_folder: Path) -> Predictor:
     return dermmm.load(checkpoint_folder)
+
+
+@pytest.fixture(scope="session")
+def abstention(tiny_checkpoint: Checkpoint) -> Abstention:
+    """Made up, and so strict that nothing of a case is trusted but its words."""
+    rng = np.random.default_rng(0)
+    width, directions = tiny_checkpoint.model.image_encoder.width, 4
+
+    def made(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float16).astype(np.float32)
+
+    return Abstention(
+        coverage=0.9,
+        sets={
+            "image": SetRule("lac", 0.97),
+            "text": SetRule("aps", 0.8),
+            "fused": SetRule("raps", 0.85),
+        },
+        limits={name: Limit(-1e6 if name != "words unknown" else 4.0, 0.01) for name in LIMITED},
+        parts={
+            "not skin-like": ("picture statistics",),
+            "far from training": ("max probability", "Mahalanobis"),
+        },
+        standard=dict.fromkeys(SCORES, (0.5, 2.0)),
+        familiar=Familiar(
+            feature_mean=made(width),
+            feature_map=made(width, directions),
+            class_means=made(3, directions),
+            neighbours=made(12, directions),
+            statistic_mean=made(STATISTICS),
+            statistic_map=made(STATISTICS, STATISTICS),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def cautious_folder(
+    tiny_checkpoint: Checkpoint, abstention: Abstention, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Like `checkpoint_folder`, of a model that knows when to abstain."""
+    folder = tmp_path_factory.mktemp("cautious")
+    checkpoints.save(dataclasses.replace(tiny_checkpoint, abstention=abstention), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cautious_predictor(cautious_folder: Path) -> Predictor:
+    return dermmm.load(cautious_folder)
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,8 @@ class FakePredictor:
             gate=gate,
             explanation=_explanation(rng, photo, text) if explain else None,
             model=ModelIdentity("0.0-fake", hashlib.sha256(b"fake").hexdigest()),
+            prediction_set=tuple(NAMES[i] for i in np.argsort(-fused, kind="stable")[:3]),
+            set_coverage=0.9,
         )
 
 

@@ -12,21 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from dermmm import checkpoint as checkpoints
-from dermmm.checkpoint import FIELDS, FILES, MAX_FILE_BYTES, Checkpoint
+from dermmm.checkpoint import FIELDS, MAX_FILE_BYTES, OUTSIDE, Checkpoint
 from dermmm.model import ModelConfig
+from dermmm.outside import Abstention
+
+FILES = (*checkpoints.FILES, OUTSIDE)
 
 Config = dict[str, Any]
 
 
 @pytest.fixture
-def folder(checkpoint_folder: Path, tmp_path: Path) -> Path:
+def folder(cautious_folder: Path, tmp_path: Path) -> Path:
     """A copy that a test may break: write whole new files, the old ones are shared links."""
-    shutil.copytree(checkpoint_folder, tmp_path / "copy", copy_function=os.link)
+    shutil.copytree(cautious_folder, tmp_path / "copy", copy_function=os.link)
     return tmp_path / "copy"
 
 
@@ -68,22 +72,45 @@ def test_round_trip_equals_half_precision(
     for field in ("conditions", "temperatures", "version", "provenance", "metrics", "licence"):
         assert getattr(loaded, field) == getattr(tiny_checkpoint, field), field
     assert loaded.sha256 == tiny_checkpoint.sha256 == read_config(checkpoint_folder)["sha256"]
+    assert loaded.abstention is None
+    assert {path.name for path in checkpoint_folder.iterdir()} == {*loaded.files, "config.json"}
+    assert OUTSIDE not in loaded.files
 
 
-def test_saving_what_was_loaded_gives_the_same_files(
+def test_when_to_abstain_comes_back(cautious_folder: Path, abstention: Abstention) -> None:
+    loaded = checkpoints.load(cautious_folder)
+    assert loaded.abstention is not None
+    assert loaded.abstention.to_json() == abstention.to_json()
+    assert loaded.abstention.sets == abstention.sets
+    assert loaded.abstention.limits == abstention.limits
+    for name, array in vars(abstention.familiar).items():
+        got = getattr(loaded.abstention.familiar, name)
+        assert got.dtype == np.float32 and np.array_equal(got, array), name
+
+
+def test_format_1_is_read_as_a_model_that_never_abstains(
     checkpoint_folder: Path, tmp_path: Path
 ) -> None:
-    loaded = checkpoints.load(checkpoint_folder)
+    shutil.copytree(checkpoint_folder, tmp_path / "old", copy_function=os.link)
+    config = read_config(tmp_path / "old")
+    del config["abstention"]
+    reseal(tmp_path / "old", {**config, "format": 1})
+    assert checkpoints.load(tmp_path / "old").abstention is None
+
+
+def test_saving_what_was_loaded_gives_the_same_files(cautious_folder: Path, tmp_path: Path) -> None:
+    loaded = checkpoints.load(cautious_folder)
     assert checkpoints.save(loaded, tmp_path / "a" / "b") == loaded.sha256
+    assert set(loaded.files) == set(FILES)
     for name in (*FILES, "config.json"):
-        assert (tmp_path / "a" / "b" / name).read_bytes() == (checkpoint_folder / name).read_bytes()
+        assert (tmp_path / "a" / "b" / name).read_bytes() == (cautious_folder / name).read_bytes()
 
 
 def test_folder_holds_the_named_files_small_and_without_pickles(
-    checkpoint_folder: Path, monkeypatch: pytest.MonkeyPatch
+    cautious_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {path.name for path in checkpoint_folder.iterdir()} == {*FILES, "config.json"}
-    for path in checkpoint_folder.iterdir():
+    assert {path.name for path in cautious_folder.iterdir()} == {*FILES, "config.json"}
+    for path in cautious_folder.iterdir():
         content = path.read_bytes()
         assert len(content) < MAX_FILE_BYTES
         if path.suffix == ".safetensors":  # 8 bytes of length, then a JSON header
@@ -96,7 +123,7 @@ def test_folder_holds_the_named_files_small_and_without_pickles(
 
     for module, name in ((torch, "load"), (pickle, "load"), (pickle, "loads")):
         monkeypatch.setattr(module, name, refuse)
-    checkpoints.load(checkpoint_folder)
+    checkpoints.load(cautious_folder)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -178,6 +205,16 @@ def test_every_part_of_the_config_counts_also_when_resealed(folder: Path) -> Non
         *(("calibration", "temperature", name) for name in ("image", "text", "fused")),
         *(("files", name) for name in FILES),
         *(("files", name, key) for name in FILES for key in ("sha256", "bytes")),
+        ("abstention",),
+        *(("abstention", name) for name in complete["abstention"]),
+        *(
+            ("abstention", name, inner)
+            for name, said in complete["abstention"].items()
+            if isinstance(said, dict)
+            for inner in said
+        ),
+        ("abstention", "sets", "text", "method"),
+        ("abstention", "limits", "words unknown", "value"),
     ]
     for path in removed:
         config = json.loads(json.dumps(complete))
@@ -192,7 +229,7 @@ def test_every_part_of_the_config_counts_also_when_resealed(folder: Path) -> Non
 
 
 UNFIT: dict[str, tuple[Callable[[Config], Any], str]] = {
-    "format of another version": (lambda c: c.update(format=2), "field 'format' is 2"),
+    "format of another version": (lambda c: c.update(format=3), "field 'format' is 3"),
     "one condition too few": (lambda c: c["conditions"].pop(), "field 'conditions' says 25"),
     "other preprocessing": (lambda c: c["preprocessing"].update(mean=0.4), "field 'preproc.*0.4"),
     "other vocabulary": (
@@ -219,6 +256,31 @@ UNFIT: dict[str, tuple[Callable[[Config], Any], str]] = {
         lambda c: c["calibration"]["temperature"].update(fused=float("nan")),
         "field 'calibration.temperature.fused' is nan",
     ),
+    "coverage above 1": (
+        lambda c: c["abstention"].update(coverage=1.5),
+        "field 'abstention.coverage' is 1.5",
+    ),
+    "unknown way to make sets": (
+        lambda c: c["abstention"]["sets"]["image"].update(method="guess"),
+        "field 'abstention.sets.image.method' is 'guess'",
+    ),
+    "limit as text": (
+        lambda c: c["abstention"]["limits"]["blur"].update(value="3"),
+        "field 'abstention.limits.blur.value' is '3'",
+    ),
+    "unknown limit": (
+        lambda c: c["abstention"]["limits"].update(noise={"value": 1, "rate": 0.1}),
+        "field 'abstention.limits.noise' is unknown",
+    ),
+    "unknown score": (
+        lambda c: c["abstention"]["parts"].update({"not skin-like": ["guess"]}),
+        "field 'abstention.parts.not skin-like' is",
+    ),
+    "no spread": (
+        lambda c: c["abstention"]["standard"]["energy"].update(spread=0),
+        "field 'abstention.standard.energy.spread' is 0",
+    ),
+    "abstention that is a list": (lambda c: c.update(abstention=[1]), "field 'abstention' is no"),
     "file entry of the wrong kind": (
         lambda c: c["files"].update({"metrics.json": 3}),
         "field 'files.metrics.json.sha256' is missing",
@@ -251,7 +313,28 @@ def test_tensor_that_does_not_fit_is_named(folder: Path, how: str) -> None:
         checkpoints.load(folder)
 
 
-@pytest.mark.parametrize("name", ["text_encoder.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize(
+    ("how", "change"),
+    [
+        ("missing", lambda t: t.pop("neighbours")),
+        ("unknown", lambda t: t.update(more=torch.zeros(2))),
+        ("has shape", lambda t: t.update(class_means=torch.zeros(3, 9))),
+        ("has shape", lambda t: t.update(neighbours=torch.zeros(0, 4))),
+        ("has shape", lambda t: t.update(feature_mean=torch.zeros(7))),
+        ("not finite", lambda t: t.update(statistic_mean=t["statistic_mean"] / 0)),
+    ],
+)
+def test_tensor_of_the_abstention_that_does_not_fit_is_named(
+    folder: Path, how: str, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    tensors = safetensors.torch.load((folder / OUTSIDE).read_bytes())
+    change(tensors)
+    reseal_file(folder, OUTSIDE, safetensors.torch.save(tensors))
+    with pytest.raises(ValueError, match=rf"{OUTSIDE}: tensor '\w+'.* {how}"):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("name", ["text_encoder.safetensors", "tokenizer.json", OUTSIDE])
 def test_file_of_another_format_is_named_also_when_resealed(folder: Path, name: str) -> None:
     reseal_file(folder, name, b"{}")
     with pytest.raises(ValueError, match=name):

@@ -15,6 +15,7 @@ from PIL import Image
 from dermmm import NOTICE, __version__
 from dermmm.__main__ import main
 from dermmm.conditions import NAMES
+from dermmm.prediction import CAUTIONS
 from dermmm.predictor import Predictor
 
 TEXT = "an itchy red rash on both arms"
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BATCH_COLUMNS = [
     *("case_id", "top1", "top2", "top3"),
     *(f"p:{name}" for name in NAMES),
-    *("gate_image", "gate_text", "error"),
+    *("gate_image", "gate_text", "prediction_set", "cautions", "error"),
 ]
 
 
@@ -80,7 +81,10 @@ def test_predict_prints_one_json_object(
     shell: Shell, photo_path: Path, predictor: Predictor, photo: Image.Image
 ) -> None:
     answer = predict_json(shell, "--image", photo_path, "--text", TEXT)
-    assert set(answer) == {"conditions", "by_modality", "gate", "model", "notice"}
+    assert set(answer) == {
+        *("conditions", "by_modality", "gate", "model", "notice"),
+        *("prediction_set", "set_coverage", "abstains", "cautions"),
+    }
     ranking = [(entry["name"], entry["probability"]) for entry in answer["conditions"]]
     assert all(set(entry) == {"name", "probability"} for entry in answer["conditions"])
     assert sorted(name for name, _ in ranking) == sorted(NAMES)
@@ -123,6 +127,34 @@ def test_predict_prints_text_for_people(shell: Shell) -> None:
     assert lines[3] == "gate: photo 0%, description 100%"
     assert lines[4].startswith("words: ")
     assert lines[5] == NOTICE
+
+
+def test_cautions_and_the_set_are_told_in_plain_words(
+    cautious_folder: Path, cautious_predictor: Predictor, shell: Shell, photo_path: Path
+) -> None:
+    shell.checkpoints = cautious_folder
+    prediction = cautious_predictor.predict(photo_path)
+    status, out, _ = shell("predict", "--image", photo_path)
+    lines = out.splitlines()
+    assert status == 0
+    count = len(prediction.cautions)
+    assert lines[:count] == [f"caution: {CAUTIONS[reason]}" for reason in prediction.cautions]
+    assert lines[count] == "The model abstains; what it would answer:"
+    assert lines[count + 4] == "with 90% coverage: " + ", ".join(prediction.prediction_set)
+    answer = predict_json(shell, "--image", photo_path)
+    assert answer["abstains"] and answer["cautions"] == list(prediction.cautions)
+    assert answer["prediction_set"] == list(prediction.prediction_set)
+
+
+def test_batch_tells_cautions_and_sets(
+    cautious_folder: Path, cautious_predictor: Predictor, shell: Shell, tmp_path: Path
+) -> None:
+    shell.checkpoints = cautious_folder
+    cases = [{"case_id": "1", "image": "", "text": "xqzvkjwfp wjfpqzzzx"}]
+    (row,) = run_batch(shell, write_cases(tmp_path / "cases.csv", cases), tmp_path / "out.csv")
+    assert row["cautions"] == "words unknown"
+    expected = cautious_predictor.predict(text=cases[0]["text"]).prediction_set
+    assert row["prediction_set"].split("; ") == list(expected)
 
 
 def test_bad_cases_are_refused_in_one_line(shell: Shell, tmp_path: Path) -> None:
@@ -266,6 +298,7 @@ def test_info_prints_json(shell: Shell, predictor: Predictor) -> None:
     weights = sum(parameter.numel() for parameter in predictor.checkpoint.model.parameters())
     assert sum(info["parameters"].values()) == weights
     assert set(info["temperatures"]) == {"image", "text", "fused"}
+    assert info["abstention"] is None
     assert info["metrics"] == predictor.checkpoint.metrics
     assert info["provenance"] == predictor.checkpoint.provenance
     assert info["notice"] == NOTICE

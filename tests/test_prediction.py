@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from dermmm import NOTICE, Explanation, Gate, ModelIdentity, Prediction, Word
+from dermmm.outside import LIMITED
+from dermmm.prediction import CAUTIONS
 
 
 @pytest.fixture
@@ -30,6 +32,9 @@ def prediction() -> Prediction:
             words=(Word("red", 0, 3, 1.0, grid),),
         ),
         model=ModelIdentity("1.0", "ab" * 32),
+        prediction_set=("d", "a"),
+        set_coverage=0.9,
+        cautions=("blur",),
     )
 
 
@@ -51,11 +56,27 @@ def test_dictionary_survives_json(prediction: Prediction) -> None:
         "fused": {"a": 0.2, "b": 0.1, "c": 0.2, "d": 0.5},
     }
     assert again["gate"] == {"image": 1.0, "text": 0.0}
+    assert again["prediction_set"] == ["d", "a"]
+    assert again["set_coverage"] == 0.9
+    assert (again["abstains"], again["cautions"]) == (True, ["blur"])
     assert again["model"] == {"version": "1.0", "sha256": "ab" * 32}
     assert again["notice"] == NOTICE
     grid = [[0.1, 0.2], [0.3, 0.4]]
     word = {"word": "red", "start": 0, "end": 3, "weight": 1.0, "photo": grid}
     assert again["attention"] == {"photo": grid, "words": [word]}
+
+
+def test_it_abstains_when_there_is_a_caution(prediction: Prediction) -> None:
+    assert prediction.abstains
+    certain = dataclasses.replace(prediction, cautions=(), prediction_set=(), set_coverage=None)
+    assert not certain.abstains
+    again = certain.to_dict()
+    assert (again["prediction_set"], again["set_coverage"], again["cautions"]) == ([], None, [])
+
+
+def test_every_caution_is_told_in_words() -> None:
+    assert set(LIMITED) < set(CAUTIONS)
+    assert all(words.endswith(".") and words.count(". ") for words in CAUTIONS.values())
 
 
 def test_dictionary_without_explanation_has_no_attention(prediction: Prediction) -> None:

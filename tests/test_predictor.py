@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 import dermmm
+from dermmm.calibration import ANSWERS, SetRule, nonconformity
 from dermmm.conditions import NAMES
 from dermmm.image_encoder import grid_side
 from dermmm.prediction import Prediction
@@ -201,6 +203,71 @@ def test_any_text_with_a_word_is_answered(
         assert explanation is not None and explanation.words
         assert all(word.text == text[word.start : word.end] for word in explanation.words)
         assert sum(word.weight for word in explanation.words) == pytest.approx(1)
+
+
+def test_a_checkpoint_that_was_never_fitted_gives_no_sets_and_no_cautions(
+    answers: dict[str, Prediction],
+) -> None:
+    for prediction in answers.values():
+        assert (prediction.prediction_set, prediction.set_coverage) == ((), None)
+        assert prediction.cautions == () and not prediction.abstains
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_the_set_is_that_of_the_answer_given(
+    cautious_predictor: Predictor, photo: Image.Image, given: str
+) -> None:
+    abstention = cautious_predictor.checkpoint.abstention
+    assert abstention is not None
+    prediction = cautious_predictor.predict(
+        None if given == "text" else photo, None if given == "photo" else TEXT
+    )
+    answer = {"photo": "image", "text": "text", "both": "fused"}[given]
+    scores = nonconformity(prediction.probabilities[None], abstention.sets[answer].method)[0]
+    inside = {
+        name
+        for name, score in zip(NAMES, scores, strict=True)
+        if score <= abstention.sets[answer].threshold
+    }
+    names = [name for name, _ in prediction.top(len(NAMES))]
+    assert set(prediction.prediction_set) == inside | {names[0]}
+    assert list(prediction.prediction_set) == [
+        name for name in names if name in inside | {names[0]}
+    ]
+    assert prediction.set_coverage == 0.9
+
+
+def test_cautions_are_about_what_was_given(
+    cautious_predictor: Predictor, photo: Image.Image
+) -> None:
+    about_photo = ("blur", "dark", "bright", "not skin-like", "far from training")
+    assert cautious_predictor.predict(photo).cautions == about_photo  # the limits are that strict
+    assert cautious_predictor.predict(text="An itchy red rash").cautions == ()
+    strange = "xqzvkjwfp wjfpqzzzx"
+    assert cautious_predictor.predict(text=strange).cautions == ("words unknown",)
+    both = cautious_predictor.predict(photo, strange)
+    assert both.abstains and both.cautions[:6] == (*about_photo, "words unknown")
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0], ids=["sets of one", "sets of all"])
+def test_modalities_disagree_where_their_sets_say_so(
+    cautious_predictor: Predictor, photo: Image.Image, threshold: float
+) -> None:
+    checkpoint = cautious_predictor.checkpoint
+    assert checkpoint.abstention is not None
+    sets = dict.fromkeys(ANSWERS, SetRule("lac", threshold))
+    abstention = dataclasses.replace(checkpoint.abstention, sets=sets)
+    predictor = Predictor(dataclasses.replace(checkpoint, abstention=abstention))
+    found = set()
+    for text in (TEXT, "a brown mole", "blisters on the hands", "rash", "two weeks"):
+        prediction = predictor.predict(photo, text)
+        first, second = (prediction.by_modality[name] for name in ("image", "text"))
+        assert first is not None and second is not None
+        differ = np.nanargmax(first) != np.nanargmax(second)
+        disagree = "modalities disagree" in prediction.cautions
+        assert disagree == (differ and threshold == 0)
+        found.add(disagree)
+    assert found == ({False} if threshold else {True}) or found == {True, False}
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -3,15 +3,19 @@
     python -m training.calibrate --data runs/first/data --out runs/first
 
 The temperature of the photo answer is fitted on validation photos, that of the text answer on
-validation texts, that of the fused answer on true validation pairs. Writes `OUT/checkpoint`.
+validation texts, that of the fused answer on true validation pairs. Only half of the groups of each
+serve: the other half is kept for the thresholds of `training.abstention`, whose promise needs cases
+that nothing before it was fitted on. Writes `OUT/checkpoint`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dermmm import __version__, checkpoint
@@ -48,6 +52,7 @@ def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
     for answer, (values, rows) in logits.items():
         targets = torch.from_numpy(condition_index(rows))
         known = torch.isfinite(values[torch.arange(len(targets)), targets])
+        known &= torch.from_numpy(first_half(rows["group"].to_numpy()))
         temperatures[answer] = fit_temperature(values[known], targets[known])
         cases[answer] = int(known.sum())
     checkpoint.save(
@@ -68,6 +73,17 @@ def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
         out / "checkpoint",
     )
     return {"temperature": temperatures, "cases": cases}
+
+
+def first_half(groups: np.ndarray) -> np.ndarray:
+    """(B,) bool: every other one of the groups (B,) in the order of their hashes.
+
+    The half serves temperatures and choices; the other half is for `training.abstention`.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    order = np.argsort([hashlib.sha256(str(name).encode()).hexdigest() for name in names])
+    rank = np.argsort(order)
+    return (rank % 2 == 0)[member]
 
 
 def _commit() -> str:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from training import (
+    abstention,
     calibrate,
     corpus,
     evaluate,
@@ -39,6 +40,7 @@ STAGES: tuple[Stage, ...] = (
     pairing.STAGE,
     fusion.STAGE,
     calibrate.STAGE,
+    abstention.STAGE,
     evaluate.STAGE,
 )
 
@@ -53,18 +55,18 @@ def main(
     """Run all stages and return the last one's summary: the scores on the test split.
 
     With ``images_from`` the image encoder and its head come from that checkpoint, untrained on;
-    with ``start_from`` the image encoder does, and is trained one more round.
+    with ``start_from`` both encoders do, and each is trained one more round.
     """
     data = out / "data"
     corpus.main(raw, out, preset)
     stages = STAGES
-    encoder = None
-    if images_from:
-        encoder = image_classifier.take_from(images_from)
-    elif start_from:
-        encoder = image_classifier.start_from(start_from)
-    if encoder:
-        taken = {simclr.STAGE: None, image_classifier.STAGE: encoder}
+    if images_from or start_from:
+        taken: dict[Stage, Stage | None] = {simclr.STAGE: None}
+        if images_from:
+            taken[image_classifier.STAGE] = image_classifier.take_from(images_from)
+        if start_from:
+            taken[image_classifier.STAGE] = image_classifier.start_from(start_from)
+            taken[text_pretraining.STAGE] = text_pretraining.take_from(start_from)
         stages = tuple(one for stage in STAGES if (one := taken.get(stage, stage)))
     summary: dict[str, object] = {}
     for stage in stages:
@@ -91,7 +93,7 @@ if __name__ == "__main__":
         "--images-from", type=Path, metavar="DIR", help="take the image encoder of a checkpoint"
     )
     parser.add_argument(
-        "--start-from", type=Path, metavar="DIR", help="train the image encoder of a checkpoint on"
+        "--start-from", type=Path, metavar="DIR", help="train the encoders of a checkpoint on"
     )
     parser.add_argument("--publish", type=Path, metavar="DIR", help="copy the checkpoint there")
     options = parser.parse_args()
