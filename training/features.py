@@ -1,7 +1,11 @@
-"""Run frozen encoders over many photos or texts. Shapes: N patches, D width, K conditions."""
+"""Run frozen encoders over many photos or texts.
+
+Shapes: P photos, V views of each, S pixels, N patches, D width, K conditions.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,32 +16,80 @@ from tqdm import tqdm
 from dermmm.image_encoder import ImageEncoder, grid_side
 from dermmm.preprocess import normalise
 from dermmm.tokenizer import Tokenizer
+from training.dataset import pack_photos
+from training.degrade import poor_view
+from training.stage import processes
 from training.text_classifier import TextClassifier
 
 BATCH = 64
 
 
-@torch.inference_mode()
-def photo_patches(
-    encoder: ImageEncoder, photos: np.ndarray, name: str, path: Path | None = None
-) -> np.ndarray:
-    """Encode packed photos (P, S, S, 3) to patches (P, N, D) float16.
-
-    With ``path`` the result lies in that file, memory-mapped, instead of in memory.
-    """
-    shape = (len(photos), grid_side(photos.shape[1]) ** 2, encoder.width)
-    patches = (
-        np.empty(shape, np.float16)
-        if path is None
-        else np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-    )
+def photo_patches(encoder: ImageEncoder, photos: np.ndarray, name: str) -> np.ndarray:
+    """Encode packed photos (P, S, S, 3) to patches (P, N, D) float16."""
     encoder.eval()
+    patches = np.empty(_shape(encoder, photos), np.float16)
     for start in tqdm(range(0, len(photos), BATCH), desc=name, unit="batch"):
-        pixels = torch.from_numpy(np.asarray(photos[start : start + BATCH]))
-        with torch.autocast("cpu", torch.bfloat16):
-            encoded, _ = encoder(normalise(pixels))
-        patches[start : start + BATCH] = encoded.float().numpy()
+        patches[start : start + BATCH] = _encode(encoder, photos[start : start + BATCH])
     return patches
+
+
+def cached_patches(
+    encoder: ImageEncoder,
+    data: Path,
+    photos: Sequence[str],
+    size: int,
+    cache: Path,
+    views: int = 0,
+    seed: int = 0,
+) -> np.ndarray:
+    """Patches of photos as they are, and of poor views of them, encoded once for a set of weights.
+
+    Args:
+        photos: paths relative to ``data``; size: S; cache: the folder that keeps the result.
+        views: how many views `training.degrade.poor_view` makes of each photo.
+        seed: decides the views, with the photo's place in the list.
+
+    Returns:
+        (P, 1 + V, N, D) float16, mapped from a file; view 0 is the photo itself.
+    """
+    packed = pack_photos(data, photos, size, cache)
+    assert isinstance(packed, np.memmap)  # its name stands for the photos and their size
+    key = hashlib.sha256(f"{Path(str(packed.filename)).name} {views} {seed}".encode())
+    for tensor in encoder.state_dict().values():
+        key.update(tensor.contiguous().numpy().tobytes())
+    path = cache / f"patches-{size}-{key.hexdigest()[:16]}.npy"
+    with processes().main_process_first():  # the others find it done
+        if not path.is_file():
+            encoder.eval()
+            temporary = path.with_suffix(".tmp")
+            count, *rest = _shape(encoder, packed)
+            shape = (count, 1 + views, *rest)
+            patches = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+            for start in tqdm(range(0, count, BATCH), desc="photo patches", unit="batch"):
+                pixels = packed[start : start + BATCH]
+                patches[start : start + BATCH, 0] = _encode(encoder, pixels)
+                for view in range(1, 1 + views):
+                    shown = [
+                        poor_view(photo, np.random.default_rng([seed, view, start + place]))
+                        for place, photo in enumerate(pixels)
+                    ]
+                    patches[start : start + BATCH, view] = _encode(encoder, np.stack(shown))
+            patches.flush()
+            del patches
+            temporary.replace(path)
+    return np.load(path, mmap_mode="r")
+
+
+def _shape(encoder: ImageEncoder, photos: np.ndarray) -> tuple[int, int, int]:
+    return len(photos), grid_side(photos.shape[1]) ** 2, encoder.width
+
+
+@torch.inference_mode()
+def _encode(encoder: ImageEncoder, pixels: np.ndarray) -> np.ndarray:
+    """(B, S, S, 3) uint8 to (B, N, D) float32."""
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded, _ = encoder(normalise(torch.from_numpy(np.array(pixels))))
+    return encoded.float().numpy()
 
 
 @torch.inference_mode()

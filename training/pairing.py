@@ -2,13 +2,14 @@
 
     python -m training.pairing --data runs/first/data --out runs/first
 
-Words are texts of the training split without a photo, and synthetic ones. Two rules:
+Words are texts of the training split without a photo, and synthetic ones. Three rules:
 
 * quantile matching: the image classifier scores each photo and the text classifier each text by
   its margin for the condition; both scores become empirical quantiles (ECDF), and a photo meets a
   text at about its own quantile: a typical photo meets a typical description, an odd one an odd.
 * cluster frequency: the texts of a condition are clustered, and a photo draws a cluster by how
   often it occurs, then any text in it.
+* random: any text of the condition; what `training.pairing_ablation` compares the others with.
 
 Writes `DATA/synthetic/pairs.csv` (photo, text, condition, rule) and its counts.
 """
@@ -37,7 +38,7 @@ from training.stage import Stage, run_stage, write_whole
 from training.text_clusters import cluster
 
 NAME = "pairing"
-RULES = ("quantile", "cluster")
+RULES = ("quantile", "cluster", "random")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def pair(
     text_vectors: np.ndarray,
     config: PairingConfig,
 ) -> pd.DataFrame:
-    """Pair by both rules, condition by condition.
+    """Pair by every rule, condition by condition.
 
     Args:
         photos, texts: manifest rows with a condition; all of the training split.
@@ -131,6 +132,7 @@ def pair(
                 rng,
             ),
             "cluster": draw_by_cluster(clusters, len(mine), rng),
+            "random": rng.integers(len(theirs), size=len(mine)),
         }
         for rule in RULES:
             tables.append(
@@ -147,15 +149,26 @@ def pair(
     return pd.concat(tables) if tables else pd.DataFrame(columns=columns)
 
 
-def main(config: PairingConfig, data: Path, out: Path) -> dict[str, object]:
+def candidates(config: PairingConfig, data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The training split's photos without words, and words without a photo."""
     manifest = read_manifest(data)
     train = manifest[(manifest["split"] == "train") & (manifest["condition"] != "")]
-    photos = train[train["modality"] == "image_only"]
     texts = train[train["modality"] == "text_only"]
-    texts = with_synthetic(texts, data, config.synthetic)
-    (out / NAME).mkdir(parents=True, exist_ok=True)
+    return train[train["modality"] == "image_only"], with_synthetic(texts, data, config.synthetic)
 
-    classifier = image_classifier.load_classifier(out)
+
+def score_and_pair(
+    classifier: image_classifier.ImageClassifier, config: PairingConfig, data: Path, out: Path
+) -> pd.DataFrame:
+    """Score all candidates and pair them.
+
+    Args:
+        classifier: scores the photos; the run's text classifier scores the texts.
+
+    Returns:
+        what `pair` does.
+    """
+    photos, texts = candidates(config, data)
     packed = pack_photos(data, list(photos["photo"]), config.image_size, out / "cache")
     pooled = photo_patches(classifier.encoder, packed, "score photos").astype(np.float32).mean(1)
     with torch.inference_mode():
@@ -164,8 +177,13 @@ def main(config: PairingConfig, data: Path, out: Path) -> dict[str, object]:
     first_wording = [variants[0] for variants in read_texts(data, texts)]
     text_scores, vectors = text_logits(reader, tokenizer, first_wording)
     known = np.isfinite(text_scores[np.arange(len(texts)), condition_index(texts)])
-    pairs = pair(photos, photo_scores, texts[known], text_scores[known], vectors[known], config)
+    return pair(photos, photo_scores, texts[known], text_scores[known], vectors[known], config)
 
+
+def main(config: PairingConfig, data: Path, out: Path) -> dict[str, object]:
+    (out / NAME).mkdir(parents=True, exist_ok=True)
+    photos, texts = candidates(config, data)
+    pairs = score_and_pair(image_classifier.load_classifier(out), config, data, out)
     write_whole(data / "synthetic" / "pairs.csv", pairs.to_csv(index=False, lineterminator="\n"))
     counts = pairs[pairs["rule"] == RULES[0]]["condition"].value_counts()
     return {

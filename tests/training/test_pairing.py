@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 from dermmm.conditions import INDEX, NAMES
 from training.pairing import (
+    RULES,
     PairingConfig,
     draw_by_cluster,
     margins,
@@ -76,6 +77,27 @@ def test_pairs_stay_within_a_condition() -> None:
     assert list(quantile["text"][:2]) == ["text0", "text0"]
     assert set(quantile["text"][2:]) <= {"text1", "text2"}
     assert INDEX["acne"] < INDEX["eczema"]
+    assert set(pairs["rule"]) == set(RULES)
+    told = pairs["text"].map(texts.set_index("id")["condition"])
+    assert (told == pairs["condition"]).all()
+
+
+def test_the_random_rule_ignores_the_scores() -> None:
+    photos, texts = rows("photo", *["acne"] * 200), rows("text", *["acne"] * 200)
+    scores = np.zeros((200, len(NAMES)))
+    scores[:, INDEX["acne"]] = np.arange(200)
+    vectors = np.random.default_rng(0).normal(size=(200, 4))
+    pairs = pair(photos, scores, texts, scores, vectors, PairingConfig(64))
+
+    def agreement(rule: str) -> float:
+        ranks = [
+            pairs[pairs["rule"] == rule][part].str.removeprefix(part).astype(int)
+            for part in ("photo", "text")
+        ]
+        return float(spearmanr(*ranks).statistic)
+
+    assert agreement("quantile") > 0.9
+    assert abs(agreement("random")) < 0.3
 
 
 def test_rows_outside_training_are_refused() -> None:
