@@ -52,9 +52,9 @@ class ImageClassifierConfig:
 class ImageClassifier(nn.Module):
     """The image encoder under the head that the fused model will use."""
 
-    def __init__(self) -> None:
+    def __init__(self, stochastic_depth: float = 0.2) -> None:
         super().__init__()
-        self.encoder = ImageEncoder()
+        self.encoder = ImageEncoder(stochastic_depth)
         self.head = ModalityHead(self.encoder.width, len(NAMES))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -64,28 +64,47 @@ class ImageClassifier(nn.Module):
 
 
 def train(
-    config: ImageClassifierConfig, rows: pd.DataFrame, photos: np.ndarray, start: Path, folder: Path
+    config: ImageClassifierConfig,
+    rows: pd.DataFrame,
+    photos: np.ndarray,
+    start: Path | None,
+    folder: Path,
+    draws: np.ndarray | None = None,
+    prior_of: Tensor | None = None,
+    stochastic_depth: float = 0.2,
 ) -> tuple[ImageClassifier, dict[str, object]]:
     """Train on the rows with a condition, from the encoder weights at ``start``.
 
     Args:
         rows: manifest rows; photos: (rows, P, P, 3) uint8, packed in the same order.
+        start: None for random weights.
         folder: keeps the state, the log and the result.
+        draws: (rows,) how often each row is drawn, up to a factor; None for what ``config`` says.
+        prior_of: (rows, K) log prior of balanced softmax for each row; None for one that all share.
+        stochastic_depth: how likely the last block is left out in a step; earlier ones less.
 
     Returns:
         the classifier, and what there is to say of the run.
 
     Raises:
-        ValueError: ``config.long_tail`` is none of `LONG_TAIL`.
+        ValueError: ``config.long_tail`` is none of `LONG_TAIL`, or ``prior_of`` is given with
+            another than balanced softmax or with mixup, whose photos have two rows each.
     """
     if config.long_tail not in LONG_TAIL:
         raise ValueError(f"got {config.long_tail!r}, expected one of {', '.join(LONG_TAIL)}")
+    if prior_of is not None and (config.mixup or config.long_tail != "balanced_softmax"):
+        raise ValueError(
+            f"got a prior for each row with {config.long_tail} and mixup {config.mixup}; expected "
+            "balanced_softmax without mixup"
+        )
     conditions = torch.from_numpy(condition_index(rows))
     labelled = torch.nonzero(conditions >= 0).squeeze(1)
     counts = torch.bincount(conditions[labelled], minlength=len(NAMES))
     exponent = 1.0 if config.long_tail == "weighted_sampler" else config.resampling
-    draws = counts[conditions[labelled]].double() ** -exponent
-    drawn = torch.zeros(len(NAMES)).index_add(0, conditions[labelled], draws.float())
+    each = counts[conditions[labelled]].double() ** -exponent
+    if draws is not None:
+        each = torch.from_numpy(draws).double()[labelled]
+    drawn = torch.zeros(len(NAMES)).index_add(0, conditions[labelled], each.float())
     prior, weights = torch.zeros(len(NAMES)), None
     if config.long_tail == "balanced_softmax":
         prior = log_prior(drawn)
@@ -95,8 +114,9 @@ def train(
     varied = trivial_augment() if config.trivial else None
 
     torch.manual_seed(config.loop.seed)
-    model = ImageClassifier()
-    load_module(model.encoder, start)
+    model = ImageClassifier(stochastic_depth)
+    if start is not None:
+        load_module(model.encoder, start)
     model.head.covered.copy_(counts > 0)
 
     def batch_loss(module: nn.Module, step: Step) -> Tensor:
@@ -114,12 +134,16 @@ def train(
             images = share * images + (1 - share) * images[other]
             targets = share * targets + (1 - share) * targets[other]
         return classification_loss(
-            module(images), targets, prior.to(step.device), weights, config.smoothing
+            module(images),
+            targets,
+            (prior if prior_of is None else prior_of[chosen]).to(step.device),
+            weights,
+            config.smoothing,
         )
 
-    sampler = weighted(draws.numpy(), config.loop.seed) if exponent else shuffled(
-        len(labelled), config.loop.seed
-    )  # fmt: skip
+    alike = exponent == 0 and draws is None
+    seed = config.loop.seed
+    sampler = shuffled(len(labelled), seed) if alike else weighted(each.numpy(), seed)
     minutes = fit(folder, model, batch_loss, sampler, config.loop)
     save_module(model.encoder, folder / "encoder.safetensors")
     save_module(model.head, folder / "head.safetensors")
