@@ -4,6 +4,13 @@ It goes through `accelerate`, so `python -m training.simclr` and
 `torchrun --nproc_per_node 8 -m training.simclr` are the same code. Everything random in a
 step derives from (seed, step, process), so that a resumed run repeats what the killed one would
 have done. The state is one safetensors file, replaced whole; nothing is pickled.
+
+Several processes share each batch, and their gradients are averaged so that the result is the
+gradient of the mean over the whole batch, uneven parts included: the loss curve is that of one
+process (tests/training/test_processes.py). Two things are not the same, and there the curves agree
+in expectation only: a process draws its own augmentation and dropout, and BatchNorm takes its
+statistics from the process' own part of the batch (SyncBatchNorm would need a GPU), while the
+running statistics that are kept are those of the first process.
 """
 
 from __future__ import annotations
@@ -58,7 +65,7 @@ class Step:
 
 
 Sampler = Callable[[int], np.ndarray]  # epoch -> indices, the same in every process
-BatchLoss = Callable[[nn.Module, Step], Tensor]
+BatchLoss = Callable[[nn.Module, Step], Tensor]  # the mean over the process' part of the batch
 
 
 def shuffled(count: int, seed: int) -> Sampler:
@@ -103,12 +110,21 @@ def inverse_class_frequency(classes: np.ndarray) -> np.ndarray:
 
 
 def fit(
-    folder: Path, module: nn.Module, batch_loss: BatchLoss, sampler: Sampler, config: LoopConfig
+    folder: Path,
+    module: nn.Module,
+    batch_loss: BatchLoss,
+    sampler: Sampler,
+    config: LoopConfig,
+    each_epoch: Callable[[int], None] | None = None,
 ) -> float:
     """Train ``module`` in place and return the minutes it took, over all resumed parts.
 
     ``folder`` receives the state, a log with a line every few steps, and a picture of the loss.
     A finished run is not repeated: its weights are loaded.
+
+    ``each_epoch`` is called after each epoch, by the main process alone, with the number of epochs
+    done and the module in evaluation mode. It may draw random numbers: each step seeds its own. A
+    run that is killed and goes on may call it again for an epoch that it was called for before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -152,13 +168,15 @@ def fit(
         with accelerator.autocast():
             mine = np.array_split(batch, accelerator.num_processes)[accelerator.process_index]
             loss = batch_loss(wrapped, Step(mine, step / total, accelerator.device))
-        accelerator.backward(loss)
+        # The average over processes becomes the mean over the batch, also where parts are uneven.
+        share = len(mine) * accelerator.num_processes / len(batch)
+        accelerator.backward(loss * share)
         accelerator.clip_grad_norm_(trainable, config.clip_norm)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         if averaged is not None:
             averaged.update_parameters(module)
-        losses.append(float(loss.detach()))
+        losses.append(float(accelerator.reduce(loss.detach() * share, "mean")))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(
                 f"{folder.name}: the loss is {losses[-1]} at step {step}; lower the learning rate"
@@ -174,6 +192,10 @@ def fit(
             line |= {"seconds": round(seconds, 1)}
             with (folder / LOG).open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
+        if each_epoch and accelerator.is_main_process and step % steps_per_epoch == 0:
+            module.eval()
+            each_epoch(step // steps_per_epoch)
+            wrapped.train()
         due = time.monotonic() - saved > config.save_seconds
         if accelerator.is_main_process and (due or step == total):
             _save_state(folder / STATE, module, optimiser, averaged, step, seconds)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -28,7 +30,12 @@ class Killed(Exception):
     pass
 
 
-def train(folder: Path, kill_at: int | None = None) -> nn.Module:
+def train(
+    folder: Path,
+    kill_at: int | None = None,
+    config: LoopConfig = CONFIG,
+    each_epoch: Callable[[int, nn.Module], None] | None = None,
+) -> nn.Module:
     """Fit a small network with dropout and batch statistics; stop dead before step ``kill_at``."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
@@ -44,8 +51,14 @@ def train(folder: Path, kill_at: int | None = None) -> nn.Module:
         noisy = inputs[step.indices] + 0.1 * torch.randn(len(step.indices), 4)
         return (wrapped(noisy) - targets[step.indices]).pow(2).mean()
 
-    fit(folder, module, batch_loss, shuffled(40, seed=0), CONFIG)
+    look = (lambda epoch: each_epoch(epoch, module)) if each_epoch else None
+    fit(folder, module, batch_loss, shuffled(40, seed=0), config, look)
     return module
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
@@ -55,15 +68,13 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert log[-1]["loss"] < log[0]["loss"]
 
 
-def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
-    whole = train(tmp_path / "whole")
+@pytest.mark.parametrize("ema", [0.0, 0.9], ids=["last weights", "running mean"])
+def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path, ema: float) -> None:
+    config = replace(CONFIG, ema=ema)
+    whole = train(tmp_path / "whole", config=config)
     with pytest.raises(Killed):
-        train(tmp_path / "broken", kill_at=13)
-    resumed = train(tmp_path / "broken")
-    for (name, expected), (_, got) in zip(
-        whole.state_dict().items(), resumed.state_dict().items(), strict=True
-    ):
-        assert torch.equal(expected, got), name
+        train(tmp_path / "broken", kill_at=13, config=config)
+    assert same(train(tmp_path / "broken", config=config), whole)
     steps = [
         json.loads(line)["step"]
         for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()
@@ -74,10 +85,40 @@ def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
 def test_a_finished_run_is_loaded_and_not_repeated(tmp_path: Path) -> None:
     first = train(tmp_path / "run")
     again = train(tmp_path / "run", kill_at=0)  # would raise if it trained
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
-    )
+    assert same(first, again)
+
+
+def test_the_running_mean_of_the_weights_is_kept(tmp_path: Path) -> None:
+    """One weight that each step moves, and its mean counted by hand."""
+    module = nn.Linear(1, 1, bias=False)
+    seen: list[float] = []
+
+    def batch_loss(wrapped: nn.Module, step: Step) -> torch.Tensor:
+        seen.append(module.weight.item())
+        return (wrapped(torch.ones(8, 1)) - 3).pow(2).mean()
+
+    config = replace(CONFIG, ema=0.5)
+    fit(tmp_path / "run", module, batch_loss, shuffled(40, 0), config)
+    state = safetensors.torch.load((tmp_path / "run" / "state.safetensors").read_bytes())
+    seen.append(state["module.weight"].item())
+    mean = seen[1]  # the first step's weights are copied, later ones mixed in
+    for weight in seen[2:]:
+        mean = 0.5 * mean + 0.5 * weight
+    assert module.weight.item() == pytest.approx(mean, rel=1e-5)
+    assert module.weight.item() != pytest.approx(seen[-1], rel=1e-3)
+
+
+def test_a_look_after_each_epoch_changes_nothing(tmp_path: Path) -> None:
+    epochs = []
+
+    def look(epoch: int, module: nn.Module) -> None:
+        assert not module.training
+        module(torch.randn(5, 4))  # draws, and would move batch statistics while training
+        epochs.append(epoch)
+
+    watched = train(tmp_path / "watched", each_epoch=look)
+    assert epochs == [1, 2, 3, 4]
+    assert same(watched, train(tmp_path / "alone"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
