@@ -49,9 +49,9 @@ class TextClassifierConfig:
     # Exponent of a condition's frequency by which its cases are drawn less often: 0 draws all
     # alike, 1 every condition equally often. The prior of the loss follows.
     resampling: float = 0.3
-    # Cases added to each condition's count in the prior. Few let a condition that real texts hardly
-    # have be answered from real-sounding text as readily as any other; many make it rarer there.
-    smoothing: float = 150.0
+    # Share of each style's prior that is spread evenly over the conditions. Little lets a condition
+    # that a style hardly has be answered from it as readily as any other; much makes it rare there.
+    smoothing: float = 0.38
     # A condition with fewer training cases than this, real and synthetic, stays out of the text
     # head: it would answer for a condition that it has hardly read about.
     min_cases: int = 5
@@ -80,39 +80,55 @@ def training_cases(config: TextClassifierConfig, data: Path) -> pd.DataFrame:
     return with_synthetic(real, data, config.synthetic)
 
 
-def resampling_weights(targets: Tensor, is_synthetic: Tensor, exponent: float) -> Tensor:
-    """(cases,) how often each case is drawn, relative to the mean of 1 in its domain.
+STYLES = ("rendered", "free", "synthetic")
 
-    Proportional to the frequency of the case's first condition in its domain, real or synthetic, to
-    the power of -``exponent``. The loss alone (balanced softmax) takes frequencies out of the
-    answer, but a condition that is hardly ever seen is hardly ever learned from.
+
+def text_styles(rows: pd.DataFrame) -> Tensor:
+    """(rows,) int64 index into `STYLES`: rendered from fields, written freely, or synthetic.
+
+    A linear model tells them apart nine times in ten or more (the audit's source test), and each
+    has conditions of its own: most tumours are told by rendered fields, and half of the freely
+    written questions are about eczema.
+    """
+    synthetic = rows["source"] == "synthetic"
+    free = ~synthetic & (rows["fields"] == "{}")
+    return torch.from_numpy(np.select([free, synthetic], [1, 2], 0).astype(np.int64))
+
+
+def resampling_weights(targets: Tensor, styles: Tensor, exponent: float) -> Tensor:
+    """(cases,) how often each case is drawn, relative to the mean of 1 in its style.
+
+    Proportional to the frequency of the case's first condition in its style to the power of
+    -``exponent``. The loss alone (balanced softmax) takes frequencies out of the answer, but a
+    condition that is hardly ever seen is hardly ever learned from.
 
     Args:
-        targets: (cases, K) weights; is_synthetic: (cases,) bool; exponent: 0..1.
+        targets: (cases, K) weights; styles: (cases,) from `text_styles`; exponent: 0..1.
     """
     label = targets.argmax(dim=1)
     weights = torch.ones(len(targets))
-    for domain in (is_synthetic, ~is_synthetic):
-        if domain.any():
-            share = torch.bincount(label[domain], minlength=targets.shape[1])[label[domain]]
-            drawn = share.double() ** -exponent
-            weights[domain] = (drawn / drawn.mean()).float()
+    for style in styles.unique():
+        its = styles == style
+        share = torch.bincount(label[its], minlength=targets.shape[1])[label[its]]
+        drawn = share.double() ** -exponent
+        weights[its] = (drawn / drawn.mean()).float()
     return weights
 
 
-def domain_priors(targets: Tensor, is_synthetic: Tensor, smoothing: float) -> Tensor:
-    """(2, K) log frequency of each condition among real and among synthetic cases.
+def style_priors(targets: Tensor, styles: Tensor, smoothing: float) -> Tensor:
+    """(styles, K) log frequency of each condition among the cases of each style.
 
-    Synthetic texts come equally from every condition, real ones do not. With one prior for both, a
-    text that reads like a real one would be taken for a condition that real texts are mostly of.
+    With one prior for all, a text would be taken for a condition that texts of its style are mostly
+    of: the style would be read, and not what it says.
 
     Args:
-        targets: (cases, K) weights; is_synthetic: (cases,) bool; smoothing: > 0, so that no
-            condition has a frequency of zero.
+        targets: (cases, K) weights; styles: (cases,) from `text_styles`; smoothing: 0..1, the share
+            that is spread evenly, so that no condition has a frequency of zero.
     """
-    counts = torch.stack([targets[~is_synthetic].sum(dim=0), targets[is_synthetic].sum(dim=0)])
-    counts = counts + smoothing
-    return (counts / counts.sum(dim=1, keepdim=True)).log()
+    counts = torch.zeros(len(STYLES), targets.shape[1]).index_add(0, styles, targets)
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1e-12)
+    even = torch.full_like(shares, 1 / targets.shape[1])
+    return ((1 - smoothing) * shares + smoothing * even).log()
 
 
 def train(
@@ -130,9 +146,9 @@ def train(
     targets = targets * covered
     kept = torch.nonzero(targets.sum(dim=1) > 0).squeeze(1)
     targets = targets / targets.sum(dim=1, keepdim=True)
-    domain = torch.tensor((rows["source"] == "synthetic").tolist())  # True where synthetic
-    weights = resampling_weights(targets[kept], domain[kept], config.resampling)
-    priors = domain_priors(targets[kept] * weights[:, None], domain[kept], config.smoothing)
+    styles = text_styles(rows)
+    weights = resampling_weights(targets[kept], styles[kept], config.resampling)
+    priors = style_priors(targets[kept] * weights[:, None], styles[kept], config.smoothing)
 
     torch.manual_seed(config.loop.seed)
     if config.start not in STARTS:
@@ -152,7 +168,7 @@ def train(
         hidden = (torch.rand(token_ids.shape) < config.word_dropout) & token_mask
         token_ids = token_ids.masked_fill(hidden, tokenizer.mask_id)
         logits = module(token_ids.to(step.device), token_mask.to(step.device))
-        prior = priors[domain[chosen].long()].to(step.device)
+        prior = priors[styles[chosen]].to(step.device)
         return balanced_softmax(logits, targets[chosen].to(step.device), prior)
 
     lengths = np.array([len(texts[case][0]) for case in kept.tolist()])
@@ -164,7 +180,7 @@ def train(
     said: dict[str, object] = {
         "minutes": minutes,
         "cases": len(kept),
-        "synthetic": int(domain[kept].sum()),
+        "synthetic": int((styles[kept] == STYLES.index("synthetic")).sum()),
         "conditions": [name for name, known in zip(NAMES, covered.tolist(), strict=True) if known],
     }
     return model.eval(), tokenizer, said

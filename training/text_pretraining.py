@@ -21,6 +21,7 @@ from sklearn.feature_extraction import DictVectorizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dermmm import checkpoint
 from dermmm.text_encoder import TextEncoder
 from dermmm.tokenizer import Tokenizer
 from training.dataset import cases_with_text, read_manifest, read_synthetic, read_texts
@@ -186,6 +187,35 @@ def load_encoder(out: Path, dropout: float = 0.0) -> tuple[TextEncoder, Tokenize
     encoder = build_encoder(config, tokenizer.vocabulary, dropout)
     load_module(encoder, out / NAME / "encoder.safetensors")
     return encoder, tokenizer
+
+
+def take_from(folder: Path) -> Stage:
+    """This stage for a run that goes on from the text encoder of a published checkpoint.
+
+    Its tokenizer stays, and the encoder has learned conditions already: what follows is one more
+    round. The checkpoint holds half precision.
+    """
+
+    def take(config: TextPretrainingConfig, data: Path, out: Path) -> dict[str, object]:
+        loaded = checkpoint.load(folder)
+        model = loaded.model
+        has = {
+            "max_tokens": model.config.max_tokens,
+            "width": model.config.text_width,
+            "layers": model.config.text_layers,
+            "heads": model.config.text_heads,
+        }
+        for name, got in has.items():
+            if got != getattr(config, name):
+                raise ValueError(
+                    f"{folder} has {name} {got}, the preset {getattr(config, name)}; choose a "
+                    "preset of the same size, or train from random weights"
+                )
+        write_whole(out / NAME / "tokenizer.json", loaded.tokenizer.to_json())
+        save_module(model.text_encoder, out / NAME / "encoder.safetensors")
+        return {"taken_from": loaded.sha256, "vocabulary": loaded.tokenizer.vocabulary}
+
+    return Stage(NAME, take)
 
 
 STAGE = Stage(NAME, main)

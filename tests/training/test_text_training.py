@@ -86,22 +86,36 @@ def test_a_balanced_manifest_drops_real_cases_only(data: Path) -> None:
     assert list(rows["id"]) == [*real.head(7)["id"], *everything["id"].tail(15)]
 
 
-def test_each_domain_has_its_own_prior() -> None:
+def test_texts_are_told_apart_by_style() -> None:
+    rows = pd.DataFrame(
+        {
+            "source": ["scin", "dermavqa_iiyi", "synthetic"],
+            "fields": ['{"sex": "male"}', "{}", "{}"],
+        }
+    )
+    assert [text_classifier.STYLES[i] for i in text_classifier.text_styles(rows).tolist()] == [
+        "rendered",
+        "free",
+        "synthetic",
+    ]
+
+
+def test_each_style_has_its_own_prior() -> None:
     targets = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
-    synthetic = torch.tensor([False, False, True, True])
-    priors = text_classifier.domain_priors(targets, synthetic, smoothing=1.0).exp()
+    styles = torch.tensor([0, 0, 2, 2])
+    priors = text_classifier.style_priors(targets, styles, smoothing=0.5).exp()
     assert priors[0].tolist() == pytest.approx([3 / 4, 1 / 4])
-    assert priors[1].tolist() == pytest.approx([1.5 / 4, 2.5 / 4])
+    assert priors[2].tolist() == pytest.approx([1 / 4 + 0.5 / 4, 1 / 4 + 1.5 / 4])
 
 
-def test_rare_conditions_are_drawn_more_often_in_each_domain() -> None:
+def test_rare_conditions_are_drawn_more_often_in_each_style() -> None:
     targets = torch.eye(2)[[0, 0, 0, 0, 1, 0, 1]]
-    synthetic = torch.tensor([False] * 5 + [True] * 2)
-    weights = text_classifier.resampling_weights(targets, synthetic, exponent=1.0)
+    styles = torch.tensor([1] * 5 + [2] * 2)
+    weights = text_classifier.resampling_weights(targets, styles, exponent=1.0)
     assert weights[:4].sum() == pytest.approx(float(weights[4]))  # equally often
     assert weights[5:].tolist() == [1.0, 1.0]
     assert weights[:5].mean() == pytest.approx(1.0)
-    even = text_classifier.resampling_weights(targets, synthetic, exponent=0.0)
+    even = text_classifier.resampling_weights(targets, styles, exponent=0.0)
     assert even.tolist() == [1.0] * 7
 
 
