@@ -1,11 +1,11 @@
 """What the whole model says about many manifest rows, with the evaluation preprocessing.
 
-Shapes: B cases, K conditions.
+Shapes: B cases, N patches, D the image encoder's width, K conditions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dermmm.image_encoder import channels_last
 from dermmm.model import DermModel
 from dermmm.preprocess import open_photo, to_input
 from dermmm.tokenizer import Tokenizer
@@ -34,14 +35,35 @@ class Answers:
 
 
 @torch.inference_mode()
+def encode_photos(model: DermModel, data: Path, photos: Sequence[str]) -> dict[str, Tensor]:
+    """The patches (N, D) of each photo, for `answer_rows` to use more than once.
+
+    Args:
+        photos: paths relative to ``data``, as in the manifest; one named twice is encoded once.
+    """
+    named, size = list(dict.fromkeys(photos)), model.config.image_size
+    patches: dict[str, Tensor] = {}
+    starts = range(0, len(named), BATCH)
+    for start in tqdm(starts, desc="photos", unit="batch", leave=False, disable=len(starts) < 2):
+        batch = named[start : start + BATCH]
+        pixels = torch.cat([to_input(open_photo(data / photo), size) for photo in batch])
+        encoded, _ = model.image_encoder(channels_last(pixels))
+        patches.update(zip(batch, encoded, strict=True))
+    return patches
+
+
+@torch.inference_mode()
 def answer_rows(
     model: DermModel,
     tokenizer: Tokenizer,
     data: Path,
     rows: pd.DataFrame,
     use: Collection[str] = MODALITIES,
+    patches: Mapping[str, Tensor] | None = None,
 ) -> Answers:
     """Answer manifest rows, each with the modalities that it has and ``use`` names.
+
+    With ``patches`` from `encode_photos` no photo is read; every row's must be among them.
 
     Raises:
         ValueError: a row has none of them.
@@ -64,14 +86,19 @@ def answer_rows(
         )
         for start in tqdm(range(0, len(kind), BATCH), desc=label, unit="batch", leave=False):
             batch = kind[start : start + BATCH]
-            images = None
+            # As `DermModel.forward` does, but with patches that may be there already.
+            looks = torch.zeros(len(batch), 1, model.image_encoder.width)
             if with_photo:
-                size = model.config.image_size
-                images = torch.cat([to_input(open_photo(data / photos[i]), size) for i in batch])
-            token_ids, token_mask = (
-                tokenizer([texts[i][0] for i in batch]) if with_text else (None, None)
-            )
-            output = model(images, token_ids, token_mask)
+                paths = [photos[i] for i in batch]
+                known = encode_photos(model, data, paths) if patches is None else patches
+                looks = torch.stack([known[path] for path in paths])
+            states = torch.zeros(len(batch), 1, model.text_encoder.width)
+            token_mask = torch.ones(len(batch), 1, dtype=torch.bool)
+            if with_text:
+                token_ids, token_mask = tokenizer([texts[i][0] for i in batch])
+                states, _ = model.text_encoder(token_ids, token_mask)
+            given = [torch.full((len(batch),), there) for there in (with_photo, with_text)]
+            output = model.fusion(looks, states, token_mask, *given)
             for place, i in enumerate(batch):
                 answers[i] = (
                     output.image_logits[place],

@@ -1,19 +1,32 @@
-"""Scores with 95 % intervals from a bootstrap over groups. Shapes: B cases, K conditions."""
+"""Scores with 95 % intervals from a bootstrap over groups. Shapes: B cases, K conditions.
+
+Every "macro" mean and every recall runs over the conditions that occur among the targets.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
+from scipy.stats import beta
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
 from dermmm.torchvision_import import torchvision_models
 
 BOOTSTRAPS = 2000
+AUC_BOOTSTRAPS = 400  # an area compares every case with every other; the others only count
 ECE_BINS = 15
+BANDS = 10  # of the first choice's probability
+LEAST = 1e-6  # a truth given a lower probability counts as this much: NLL stays finite
 MEASURED = 10  # cases; with fewer, a condition's result is "not measured"
 
 
@@ -37,8 +50,10 @@ def score(
         groups: (B,) patient, lesion or near-duplicate group; the bootstrap draws whole groups.
 
     Returns:
-        n, groups, conditions, chance, and intervals for balanced accuracy, top-1 and top-3, and
-        the expected calibration error.
+        n, groups, conditions and chance; intervals for balanced_accuracy, macro_f1, top1, top3,
+        macro_auc (one condition against the rest; None where there is one condition only), nll
+        (negative log-likelihood, nats), brier (sum over conditions, 0..2), and ece_interval; and
+        ece, the expected calibration error alone.
 
     Raises:
         ValueError: no case was given.
@@ -46,34 +61,46 @@ def score(
     if len(targets) == 0:
         raise ValueError("got no case to score")
     labels = np.arange(probabilities.shape[1])
+    present = np.unique(targets)
     guess = probabilities.argmax(axis=1)
     weights = _group_draws(groups, seed)
-    top3 = _in_top(probabilities, targets, 3)
-    present = len(np.unique(targets))
+    confidence = probabilities.max(axis=1)
+    surprise = -np.log(np.maximum(probabilities[np.arange(len(targets)), targets], LEAST))
+    brier = ((probabilities - (targets[:, None] == labels)) ** 2).sum(axis=1)
+    ece = expected_calibration_error(probabilities, targets)
+    # A resampled ECE is larger than the observed one by construction: the draws are moved to it.
+    errors = _calibration_errors(confidence, guess == targets, weights)
+    errors = np.maximum(errors - errors.mean() + ece, 0)
     return {
         "n": len(targets),
         "groups": len(np.unique(groups)),
-        "conditions": present,
-        "chance": 1 / present,
-        "balanced_accuracy": asdict(
-            Interval(
-                float(balanced_accuracy_score(targets, guess)),
-                *_bounds(_recalls(guess == targets, targets, weights)),
-            )
+        "conditions": len(present),
+        "chance": 1 / len(present),
+        "balanced_accuracy": _interval(
+            balanced_accuracy_score(targets, guess), _recalls(guess == targets, targets, weights)
         ),
-        "top1": asdict(
-            Interval(
-                float(top_k_accuracy_score(targets, probabilities, k=1, labels=labels)),
-                *_bounds(_shares(guess == targets, weights)),
-            )
+        "macro_f1": _interval(
+            f1_score(targets, guess, labels=present, average="macro", zero_division=0),
+            _macro_f1(guess, targets, weights),
         ),
-        "top3": asdict(
-            Interval(
-                float(top_k_accuracy_score(targets, probabilities, k=3, labels=labels)),
-                *_bounds(_shares(top3, weights)),
-            )
+        "top1": _interval(
+            top_k_accuracy_score(targets, probabilities, k=1, labels=labels),
+            _shares(guess == targets, weights),
         ),
-        "ece": expected_calibration_error(probabilities, targets),
+        "top3": _interval(
+            top_k_accuracy_score(targets, probabilities, k=3, labels=labels),
+            _shares(_in_top(probabilities, targets, 3), weights),
+        ),
+        "macro_auc": None
+        if len(present) == 1
+        else _interval(
+            np.mean([roc_auc_score(targets == one, probabilities[:, one]) for one in present]),
+            _macro_auc(probabilities, targets, weights[:AUC_BOOTSTRAPS]),
+        ),
+        "nll": _interval(surprise.mean(), _shares(surprise, weights)),
+        "brier": _interval(brier.mean(), _shares(brier, weights)),
+        "ece": ece,
+        "ece_interval": _interval(ece, errors),
     }
 
 
@@ -107,13 +134,53 @@ def paired_difference(
 
     def difference(of: Callable[[np.ndarray, np.ndarray], np.ndarray], hits: list) -> dict:
         (value,) = of(hits[0], once) - of(hits[1], once)
-        return asdict(Interval(float(value), *_bounds(of(hits[0], weights) - of(hits[1], weights))))
+        return _interval(value, of(hits[0], weights) - of(hits[1], weights))
 
     return {
         "balanced_accuracy": difference(lambda hit, w: _recalls(hit, targets, w), right),
         "top1": difference(_shares, right),
         "top3": difference(_shares, top3),
     }
+
+
+def recall_gap(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Balanced accuracy among the ``first`` cases less that among the ``second``.
+
+    Args:
+        probabilities, targets, groups: as for `score`.
+        first, second: (B,) bool, which cases are in either part; they exclude each other.
+
+    Returns:
+        conditions: the indices of those with at least `MEASURED` cases in both parts, the only
+        ones that count; and gap, its interval, or None where there is no such condition.
+    """
+    enough = [
+        condition
+        for condition in np.unique(targets)
+        if all((targets[part] == condition).sum() >= MEASURED for part in (first, second))
+    ]
+    gap = None
+    if enough:
+        counted = np.isin(targets, enough)
+        correct = probabilities.argmax(axis=1) == targets
+        once, draws = np.ones((1, len(targets))), _group_draws(groups, seed)
+
+        def difference(weights: np.ndarray) -> np.ndarray:
+            one, other = (
+                _recalls(correct[part], targets[part], weights[:, part])
+                for part in (first & counted, second & counted)
+            )
+            return one - other
+
+        gap = _interval(difference(once)[0], difference(draws))
+    return {"conditions": [int(condition) for condition in enough], "gap": gap}
 
 
 def expected_calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
@@ -131,25 +198,79 @@ def expected_calibration_error(probabilities: np.ndarray, targets: np.ndarray) -
     )
 
 
-def recall_by_condition(
-    probabilities: np.ndarray, targets: np.ndarray, names: tuple[str, ...]
-) -> dict[str, dict[str, float | int]]:
-    """For each condition among the targets: cases, recall of the first choice, and of the three."""
+def by_condition(
+    probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray, names: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """How each condition among the targets fared.
+
+    Returns:
+        for each name: n, its cases; recall (sensitivity) of the first choice, and top3 of the first
+        three; recall_interval, Jeffreys' (doi:10.1214/ss/1009213286) as if each group were one
+        case, since a bootstrap gives 0 to 0 where no case was right; answered, how often it was the
+        first choice among all cases; precision, how often rightly so (None if never answered),
+        which depends on the mix of cases; and confusions, {wrong answer: its cases}, the commonest
+        first.
+    """
     guess = probabilities.argmax(axis=1)
     top3 = _in_top(probabilities, targets, 3)
-    return {
-        names[condition]: {
-            "n": int((targets == condition).sum()),
-            "recall": float((guess == condition)[targets == condition].mean()),
-            "top3": float(top3[targets == condition].mean()),
+    found = {}
+    for condition in np.unique(targets):
+        its, answered = targets == condition, guess == condition
+        recall, independent = float(answered[its].mean()), len(np.unique(groups[its]))
+        low, high = beta.ppf(
+            [0.025, 0.975], independent * recall + 0.5, independent * (1 - recall) + 0.5
+        )
+        wrong = Counter(names[other] for other in guess[its & ~answered])
+        found[names[condition]] = {
+            "n": int(its.sum()),
+            "recall": recall,
+            "recall_interval": asdict(Interval(recall, float(low), float(high))),
+            "top3": float(top3[its].mean()),
+            "answered": int(answered.sum()),
+            "precision": float(its[answered].mean()) if answered.any() else None,
+            "confusions": dict(wrong.most_common()),
         }
-        for condition in np.unique(targets)
-    }
+    return found
+
+
+def reliability(probabilities: np.ndarray, targets: np.ndarray) -> list[dict[str, float | int]]:
+    """Of the cases whose first choice had such a probability, how many were right?
+
+    Returns:
+        for each of `BANDS` equal bands (low, high] that holds a case: low, high, n, right, and
+        confidence, the mean probability of the first choice.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    band = _bins(confidence, BANDS)
+    return [
+        {
+            "low": one / BANDS,
+            "high": (one + 1) / BANDS,
+            "n": int((band == one).sum()),
+            "right": int(right[band == one].sum()),
+            "confidence": float(confidence[band == one].mean()),
+        }
+        for one in np.unique(band)
+    ]
+
+
+def most_confident_errors(
+    probabilities: np.ndarray, targets: np.ndarray, count: int = 20
+) -> np.ndarray:
+    """Positions (at most ``count``,) of the wrongly answered cases, the surest first."""
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    return order[(probabilities.argmax(axis=1) != targets)[order]][:count]
 
 
 def _in_top(probabilities: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return (order == targets[:, None]).any(axis=1)
+
+
+def _bins(confidence: np.ndarray, count: int) -> np.ndarray:
+    """(B,) which of ``count`` equal bins (low, high] of 0..1 a confidence lies in."""
+    return np.clip(np.ceil(confidence * count).astype(int) - 1, 0, count - 1)
 
 
 def _group_draws(groups: np.ndarray, seed: int) -> np.ndarray:
@@ -158,11 +279,12 @@ def _group_draws(groups: np.ndarray, seed: int) -> np.ndarray:
     count = membership.max() + 1
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(count, np.full(count, 1 / count), size=BOOTSTRAPS)
-    return draws[:, membership]
+    return draws[:, membership].astype(float)
 
 
-def _shares(correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return (weights @ correct) / weights.sum(axis=1)
+def _shares(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(draws,) mean of ``values`` (B,): of hits it is their share."""
+    return (weights @ values) / weights.sum(axis=1)
 
 
 def _recalls(correct: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -178,6 +300,46 @@ def _recalls(correct: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> n
     return recall.mean(axis=1)
 
 
-def _bounds(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
+def _macro_f1(guess: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(draws,) mean F1 over all conditions of the targets; missed ones as in `_recalls`."""
+    present = np.unique(targets)
+    truth = (targets[:, None] == present).astype(float)  # (B, conditions)
+    said = (guess[:, None] == present).astype(float)
+
+    def f1(w: np.ndarray) -> np.ndarray:
+        return 2 * (w @ (truth * said)) / np.maximum(w @ truth + w @ said, 1)
+
+    observed = f1(np.ones((1, len(targets))))
+    return np.where(weights @ truth > 0, f1(weights), observed).mean(axis=1)
+
+
+def _macro_auc(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(draws,) mean area under the curve of each condition of the targets against the rest.
+
+    An area is the chance that a case of the condition is given more of it than another case, a tie
+    counting half. Missed conditions as in `_recalls`.
+    """
+    weights = np.vstack([np.ones(len(targets)), weights])  # the first draw is the data as observed
+    areas = []
+    for condition in np.unique(targets):
+        its, given = targets == condition, probabilities[:, condition]
+        won = np.sign(given[its][:, None] - given[~its]) / 2 + 0.5  # (cases, other cases)
+        wins = ((weights[:, its] @ won) * weights[:, ~its]).sum(axis=1)
+        pairs = weights[:, its].sum(axis=1) * weights[:, ~its].sum(axis=1)
+        observed = np.full(len(pairs), wins[0] / pairs[0])
+        areas.append(np.divide(wins, pairs, out=observed, where=pairs > 0))
+    return np.mean(areas, axis=0)[1:]
+
+
+def _calibration_errors(
+    confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """(draws,) `expected_calibration_error`."""
+    bins = _bins(confidence, ECE_BINS)[:, None] == np.arange(ECE_BINS)
+    gaps = weights @ (bins * (confidence - correct)[:, None])  # (draws, bins)
+    return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
+
+
+def _interval(value: float, draws: np.ndarray) -> dict[str, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return asdict(Interval(float(value), float(low), float(high)))

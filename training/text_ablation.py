@@ -21,6 +21,8 @@ from training import text_classifier
 from training.dataset import cases_with_text, condition_index, read_manifest, read_texts
 from training.features import text_logits
 from training.scoring import is_measured, score
+from training.section import Section, with_interval
+from training.section import table as markdown_table
 from training.stage import Stage, run_stage
 
 NAME = "text_ablation"
@@ -70,17 +72,26 @@ def main(config: TextAblationConfig, data: Path, out: Path) -> dict[str, object]
 
 def table(summary: dict[str, Any]) -> str:
     """The arms as Markdown, scores with their 95 % intervals."""
-    lines = [
-        "| arm | training cases | steps | balanced accuracy | top-3 |",
-        "|---|---|---|---|---|",
+    lines: list[tuple[object, ...]] = [
+        (
+            arm,
+            row["cases"],
+            row["steps"],
+            *(with_interval(row[name]) for name in ("balanced_accuracy", "top3")),
+        )
+        for arm, row in summary["arms"].items()
     ]
-    for arm, row in summary["arms"].items():
-        cells = [
-            f"{row[name]['value']:.3f} ({row[name]['low']:.3f}–{row[name]['high']:.3f})"
-            for name in ("balanced_accuracy", "top3")
-        ]
-        lines.append(f"| {arm} | {row['cases']} | {row['steps']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return markdown_table(("arm", "training cases", "steps", "balanced accuracy", "top-3"), lines)
+
+
+def section(summary: dict[str, Any]) -> Section:
+    """The study's part of the results page."""
+    one = next(iter(summary["arms"].values()))
+    text = f"""{table(summary)}
+
+On the {one["n"]} validation texts of {one["conditions"]} conditions; one seed an arm, about as \
+many steps each. From `python -m training.{NAME}`."""
+    return Section("What each part of the text training is worth", text)
 
 
 STAGE = Stage(NAME, main)

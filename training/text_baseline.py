@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from training.dataset import (
     with_synthetic,
 )
 from training.scoring import is_measured, score
+from training.section import Section, table, with_interval
 from training.stage import Stage, read_summary, run_stage
 
 NAME = "text_baseline"
@@ -133,6 +135,24 @@ def load_baseline(data: Path, out: Path) -> Pipeline:
     settings = Settings(**summary["chosen"])
     cases = read_training_texts(data, settings.synthetic)
     return fit_baseline(*cases, settings, summary["config"]["max_iterations"])
+
+
+def section(summary: dict[str, Any]) -> Section:
+    """The study's part of the results page: what was tried, the chosen setting in bold."""
+    names = ("ngrams", "strength", "synthetic")
+    lines: list[tuple[object, ...]] = []
+    for trial in summary["trials"]:
+        cells = [str(trial[name]) for name in names]
+        if all(trial[name] == summary["chosen"][name] for name in names):
+            cells = [f"**{cell}**" for cell in cells]
+        scores = (with_interval(trial[name]) for name in ("balanced_accuracy", "top3"))
+        lines.append((*cells, *scores))
+    header = ("words in the longest feature", "C", "synthetic texts a condition")
+    text = f"""{table((*header, "balanced accuracy", "top-3"), lines)}
+
+Scores are on validation; the chosen setting, in bold, is fitted anew for the test split. From \
+`python -m training.{NAME}`."""
+    return Section("The control: TF-IDF and logistic regression", text)
 
 
 STAGE = Stage(NAME, main)

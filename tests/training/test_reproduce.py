@@ -14,7 +14,22 @@ import torch
 import dermmm
 from dermmm.conditions import NAMES
 from tests.training.made_data import make_raw
-from training import corpus, evaluate, image_classifier, reproduce, simclr, stage, text_ablation
+from training import (
+    corpus,
+    distil,
+    evaluate,
+    fusion_controls,
+    image_ablation,
+    image_classifier,
+    pad_folds,
+    pairing_ablation,
+    reproduce,
+    results,
+    simclr,
+    source_shortcut,
+    stage,
+    text_ablation,
+)
 from training.dataset import cases_with_text, read_manifest, read_synthetic
 from training.presets import GPU, PRESETS, SMOKE
 
@@ -55,11 +70,21 @@ def test_scores_are_in_the_checkpoint(run: Path) -> None:
         assert rows[name]["n"] > 0
 
 
+def test_the_results_page_shows_the_run(run: Path) -> None:
+    published = dermmm.load(run / "checkpoint").checkpoint
+    found = results.collect(run, published)
+    sections = results.parts(published.metrics, found["stages"])
+    page = results.page(published, sections)
+    assert published.sha256 in page
+    assert all(sections[name].title in page for name in found["stages"])
+    assert (run / "checkpoint" / "metrics.json").stat().st_size < 1_000_000
+
+
 def test_no_pair_is_false_or_outside_training(run: Path) -> None:
     data = run / "data"
     known = pd.concat([read_manifest(data), read_synthetic(data)]).set_index("id")
     pairs = pd.read_csv(data / "synthetic" / "pairs.csv", dtype=str)
-    assert set(pairs["rule"]) == {"quantile", "cluster"}
+    assert set(pairs["rule"]) == {"quantile", "cluster", "random"}
     for column in ("photo", "text"):
         rows = known.loc[pairs[column]]
         assert set(rows["split"]) == {"train"}
@@ -93,6 +118,29 @@ def test_the_ablation_scores_every_arm(run: Path) -> None:
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(text_ablation.ARMS)
 
 
+def test_the_controls_of_the_fusion_are_scored(run: Path) -> None:
+    summary = stage.run(fusion_controls.STAGE, SMOKE.fusion_controls, run / "data", run)
+    assert len(summary["rows"]) == 9
+    pairs = {row["n"] for row in summary["rows"].values()}
+    assert len(pairs) == 1
+    assert set(summary["seeds"]) == {"0", "1"}
+    assert set(summary["gca_less"]) == set(summary["rows"]) - {fusion_controls.GCA}
+    # label-matched pairs hold photos that nobody described as well
+    assert summary["label_matched"][fusion_controls.GCA]["n"] > max(pairs)
+    shown = fusion_controls.section(summary)
+    assert all(name in shown.text for name in summary["rows"])
+
+
+def test_the_pairing_ablation_scores_every_arm(run: Path) -> None:
+    summary = stage.run(pairing_ablation.STAGE, SMOKE.pairing_ablation, run / "data", run)
+    arms = summary["arms"]
+    assert set(arms) == {*pairing_ablation.ARMS, pairing_ablation.PROBE_STAGE}
+    assert "pseudo-pair" not in arms["no pseudo-pairs"]["cases"]
+    counts = {sum(row["cases"].values()) for row in arms.values()}
+    assert len(counts) == 1  # so every arm trains for the same steps
+    assert all(arm in pairing_ablation.section(summary).text for arm in arms)
+
+
 def test_a_second_run_trains_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("state.safetensors")}
     reproduce.main(run.parent / "raw", run, SMOKE)
@@ -122,5 +170,14 @@ def test_presets_grow_and_fit_their_packs(preset: object) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_every_stage_has_its_settings(preset: object) -> None:
-    for one in (*corpus.STAGES, *reproduce.STAGES, text_ablation.STAGE):
+    alone = (
+        text_ablation.STAGE,
+        fusion_controls.STAGE,
+        pairing_ablation.STAGE,
+        source_shortcut.STAGE,
+        pad_folds.STAGE,
+        image_ablation.STAGE,
+        distil.STAGE,
+    )
+    for one in (*corpus.STAGES, *reproduce.STAGES, *alone):
         assert hasattr(preset, one.name), one.name

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, roc_auc_score
 
 from training.scoring import (
+    LEAST,
+    _calibration_errors,
     _group_draws,
+    _macro_auc,
+    _macro_f1,
     _recalls,
+    by_condition,
+    expected_calibration_error,
     is_measured,
+    most_confident_errors,
     paired_difference,
-    recall_by_condition,
+    recall_gap,
+    reliability,
     score,
 )
 
@@ -76,13 +84,102 @@ def test_cases_that_go_together_give_wider_intervals_in_one_group() -> None:
     assert widths[1] > 2 * widths[0] > 0
 
 
-def test_recall_by_condition_counts() -> None:
-    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.8, 0.1, 0.1]])
-    result = recall_by_condition(probabilities, np.array([0, 0, 2]), ("a", "b", "c"))
-    assert result == {
-        "a": {"n": 2, "recall": 0.5, "top3": 1.0},
-        "c": {"n": 1, "recall": 0.0, "top3": 1.0},
-    }
+def test_what_the_bootstrap_counts_is_the_librarys_when_every_case_is_drawn_once() -> None:
+    probabilities, targets, _ = cases()
+    probabilities = probabilities.round(1)  # ties
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    guess, once = probabilities.argmax(axis=1), np.ones((1, len(targets)))
+    areas = [roc_auc_score(targets == one, probabilities[:, one]) for one in range(4)]
+    assert _macro_auc(probabilities, targets, once)[0] == pytest.approx(np.mean(areas))
+    assert _macro_f1(guess, targets, once)[0] == pytest.approx(
+        f1_score(targets, guess, labels=range(4), average="macro")
+    )
+    probabilities, targets, _ = cases()  # none lies on the edge of a bin
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    assert _calibration_errors(confidence, right, once)[0] == pytest.approx(
+        expected_calibration_error(probabilities, targets), abs=1e-6
+    )
+
+
+def test_a_case_drawn_twice_counts_as_two_in_the_areas() -> None:
+    probabilities, targets, _ = cases(n=40)
+    twice = np.ones((1, 40))
+    twice[0, :10] = 2
+    again = np.concatenate([np.arange(40), np.arange(10)])
+    assert _macro_auc(probabilities, targets, twice)[0] == pytest.approx(
+        _macro_auc(probabilities[again], targets[again], np.ones((1, 50)))[0]
+    )
+
+
+def test_every_score_lies_in_its_interval() -> None:
+    probabilities, targets, groups = cases()
+    result = score(probabilities, targets, groups)
+    assert result["nll"]["value"] == pytest.approx(
+        log_loss(targets, probabilities, labels=range(5))
+    )
+    names = ("macro_f1", "macro_auc", "nll", "brier", "ece_interval", "top1")
+    for name in names:
+        assert 0 <= result[name]["low"] < result[name]["value"] < result[name]["high"], name
+    assert result["ece_interval"]["value"] == result["ece"]
+
+
+def test_an_impossible_truth_leaves_the_likelihood_finite() -> None:
+    probabilities = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    result = score(probabilities, np.array([0, 0]), np.arange(2))
+    assert result["nll"]["value"] == pytest.approx(-np.log(LEAST) / 2)
+    assert result["brier"]["value"] == pytest.approx(1.0)
+    assert result["macro_auc"] is None  # there is nothing to tell the condition from
+
+
+def test_by_condition_counts() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
+    result = by_condition(probabilities, np.array([0, 0, 2, 2]), np.arange(4), ("a", "b", "c"))
+    half = result["a"].pop("recall_interval")
+    assert half["low"] < half["value"] == 0.5 < half["high"]
+    assert result["a"] == {
+        "n": 2, "recall": 0.5, "top3": 1.0, "answered": 2, "precision": 0.5, "confusions": {"b": 1},
+    }  # fmt: skip
+    assert result["c"]["precision"] is None and result["c"]["confusions"] == {"a": 1, "b": 1}
+    # Never right in two cases does not mean that it never is.
+    assert result["c"]["recall_interval"]["high"] > 0.5
+
+
+def test_a_condition_of_one_group_has_a_wider_interval() -> None:
+    probabilities, targets = np.tile([0.9, 0.1], (20, 1)), np.zeros(20, dtype=int)
+    widths = []
+    for groups in (np.arange(20), np.zeros(20)):
+        interval = by_condition(probabilities, targets, groups, ("a", "b"))["a"]["recall_interval"]
+        widths.append(interval["high"] - interval["low"])
+    assert widths[1] > 2 * widths[0]
+
+
+def test_reliability_counts_every_case_in_its_band() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.95, 0.05], [0.45, 0.55], [1.0, 0.0]])
+    bands = reliability(probabilities, np.array([0, 1, 1, 0]))
+    assert [(band["low"], band["n"], band["right"]) for band in bands] == [
+        (0.5, 1, 1), (0.8, 1, 1), (0.9, 2, 1),
+    ]  # fmt: skip
+    assert bands[-1]["confidence"] == pytest.approx(0.975)
+
+
+def test_the_surest_errors_come_first() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.4, 0.6], [0.2, 0.8]])
+    wrong = most_confident_errors(probabilities, np.array([0, 1, 0, 0]), count=2)
+    assert wrong.tolist() == [3, 1]
+
+
+def test_the_gap_counts_conditions_with_ten_cases_in_both_parts() -> None:
+    # 12 cases of condition 0 in both parts; 12 of condition 1 in the first part, 9 in the second.
+    targets = np.array([0] * 12 + [1] * 12 + [0] * 12 + [1] * 9)
+    first = np.arange(len(targets)) < 24
+    right = np.where(targets == 1, False, first | (np.arange(len(targets)) % 2 == 0))
+    probabilities = np.eye(3)[np.where(right, targets, 2)]
+    found = recall_gap(probabilities, targets, np.arange(len(targets)), first, ~first)
+    assert found["conditions"] == [0]
+    assert found["gap"]["value"] == pytest.approx(0.5)
+    assert found["gap"]["low"] < 0.5 < found["gap"]["high"]
+    few = recall_gap(probabilities[:30], targets[:30], np.arange(30), first[:30], ~first[:30])
+    assert few == {"conditions": [], "gap": None}
 
 
 def test_measured_conditions_have_ten_cases() -> None:
