@@ -67,25 +67,37 @@ class DermModel(nn.Module):
         Raises:
             ValueError: neither photos nor text were given.
         """
-        if images is None and token_ids is None:
-            raise ValueError("got neither photos nor text; give at least one of them")
-        given = images if images is not None else token_ids
-        assert given is not None
-        batch, device = given.shape[0], given.device
+        patches = states = None
         if images is not None:
             patches, _ = self.image_encoder(channels_last(images))
-        else:
-            patches = torch.zeros(batch, 1, self.image_encoder.width, device=device)
         if token_ids is not None:
             assert token_mask is not None
             states, _ = self.text_encoder(token_ids, token_mask)
-        else:
+        return self.fuse(patches, states, token_mask)
+
+    def fuse(
+        self,
+        patches: Tensor | None = None,
+        states: Tensor | None = None,
+        token_mask: Tensor | None = None,
+    ) -> FusionOutput:
+        """What the model says after its encoders, of a batch that has been encoded already.
+
+        Args:
+            patches: (B, N, D) from the image encoder, or None without photos.
+            states, token_mask: (B, T, D) from the text encoder and (B, T), or None without text.
+
+        Raises:
+            ValueError: neither patches nor states were given.
+        """
+        given = patches if patches is not None else states
+        if given is None:
+            raise ValueError("got neither photos nor text; give at least one of them")
+        batch, device = given.shape[0], given.device
+        present = [torch.full((batch,), it is not None, device=device) for it in (patches, states)]
+        if patches is None:
+            patches = torch.zeros(batch, 1, self.image_encoder.width, device=device)
+        if states is None or token_mask is None:
             states = torch.zeros(batch, 1, self.text_encoder.width, device=device)
             token_mask = torch.ones(batch, 1, dtype=torch.bool, device=device)
-        return self.fusion(
-            patches,
-            states,
-            token_mask,
-            torch.full((batch,), images is not None, device=device),
-            torch.full((batch,), token_ids is not None, device=device),
-        )
+        return self.fusion(patches, states, token_mask, *present)

@@ -53,7 +53,7 @@ from training.dataset import (
 )
 from training.degrade import degrade
 from training.faithfulness import mean_interval, rounded
-from training.scoring import MEASURED, _group_draws, _interval
+from training.scoring import MEASURED, group_draws, interval_of
 from training.stage import Stage, run_stage
 from training.unfamiliar import (
     Shown,
@@ -426,7 +426,7 @@ def risk_coverage(cases: Cases) -> dict[str, Any]:
     """
     order = np.argsort(-cases.probabilities.max(axis=1), kind="stable")
     right = cases.right[order]
-    weights = np.vstack([np.ones(len(right)), _group_draws(cases.groups, seed=0)[:, order]])
+    weights = np.vstack([np.ones(len(right)), group_draws(cases.groups, seed=0)[:, order]])
     counted, hits = weights.cumsum(axis=1), (weights * right).cumsum(axis=1)  # (draws, B)
     share = counted / counted[:, -1:]
     accuracy = hits / np.maximum(counted, 1)
@@ -436,7 +436,7 @@ def risk_coverage(cases: Cases) -> dict[str, Any]:
         return accuracy[np.arange(len(accuracy)), last]
 
     def interval(values: np.ndarray) -> dict[str, float]:
-        return rounded(_interval(values[0], values[1:]))
+        return rounded(interval_of(values[0], values[1:]))
 
     return {
         "n": len(right),

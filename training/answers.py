@@ -86,19 +86,15 @@ def answer_rows(
         )
         for start in tqdm(range(0, len(kind), BATCH), desc=label, unit="batch", leave=False):
             batch = kind[start : start + BATCH]
-            # As `DermModel.forward` does, but with patches that may be there already.
-            looks = torch.zeros(len(batch), 1, model.image_encoder.width)
+            looks = states = token_mask = None
             if with_photo:
                 paths = [photos[i] for i in batch]
                 known = encode_photos(model, data, paths) if patches is None else patches
                 looks = torch.stack([known[path] for path in paths])
-            states = torch.zeros(len(batch), 1, model.text_encoder.width)
-            token_mask = torch.ones(len(batch), 1, dtype=torch.bool)
             if with_text:
                 token_ids, token_mask = tokenizer([texts[i][0] for i in batch])
                 states, _ = model.text_encoder(token_ids, token_mask)
-            given = [torch.full((len(batch),), there) for there in (with_photo, with_text)]
-            output = model.fusion(looks, states, token_mask, *given)
+            output = model.fuse(looks, states, token_mask)
             for place, i in enumerate(batch):
                 answers[i] = (
                     output.image_logits[place],

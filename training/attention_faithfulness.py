@@ -62,7 +62,6 @@ from training.degrade import degrade
 from training.faithfulness import (
     COLOURS,
     add_with_ribbon,
-    fuse,
     fuse_all,
     mean_interval,
     rank_correlation,
@@ -257,8 +256,7 @@ def grad_cam(asked: Asked, first: torch.Tensor) -> np.ndarray:
     for start in range(0, len(first), BATCH):
         cut = slice(start, start + BATCH)
         patches = torch.from_numpy(asked.patches[cut]).float().requires_grad_()
-        output = fuse(
-            asked.model,
+        output = asked.model.fuse(
             patches,
             None if asked.states is None else torch.from_numpy(asked.states[cut]),
             None if asked.token_mask is None else asked.token_mask[cut],

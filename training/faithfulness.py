@@ -19,7 +19,7 @@ from torch import Tensor
 from dermmm.fusion import FusionOutput
 from dermmm.model import DermModel
 from training.features import BATCH
-from training.scoring import _group_draws, _interval, _shares
+from training.scoring import group_draws, interval_of, weighted_means
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
@@ -40,7 +40,7 @@ def mean_interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict
 
     Of paired differences it is a paired bootstrap. Rounded for a summary.
     """
-    return rounded(_interval(values.mean(), _shares(values, _group_draws(groups, seed))))
+    return rounded(interval_of(values.mean(), weighted_means(values, group_draws(groups, seed))))
 
 
 def rounded(interval: dict[str, float]) -> dict[str, float]:
@@ -65,31 +65,6 @@ def text_states(model: DermModel, token_ids: Tensor, token_mask: Tensor) -> np.n
     return np.concatenate(parts)
 
 
-def fuse(
-    model: DermModel,
-    patches: Tensor | None = None,
-    states: Tensor | None = None,
-    token_mask: Tensor | None = None,
-) -> FusionOutput:
-    """`DermModel` after its encoders: what it says of encoded photos and/or texts.
-
-    Args:
-        patches: (B, N, image width), or None without photos.
-        states, token_mask: (B, T, text width) and (B, T), or None without texts.
-    """
-    given = patches if patches is not None else states
-    assert given is not None
-    batch = len(given)
-    image_present = torch.full((batch,), patches is not None)
-    text_present = torch.full((batch,), states is not None)
-    if patches is None:
-        patches = torch.zeros(batch, 1, model.image_encoder.width)
-    if states is None or token_mask is None:
-        states = torch.zeros(batch, 1, model.text_encoder.width)
-        token_mask = torch.ones(batch, 1, dtype=torch.bool)
-    return model.fusion(patches, states, token_mask, image_present, text_present)
-
-
 def joined(parts: Sequence[FusionOutput]) -> FusionOutput:
     """The answers of several batches as one."""
     return FusionOutput(
@@ -104,15 +79,14 @@ def fuse_all(
     states: np.ndarray | None = None,
     token_mask: Tensor | None = None,
 ) -> FusionOutput:
-    """`fuse` over any number of cases, batch by batch. Patches may be in half precision."""
+    """`DermModel.fuse` batch by batch, over any number of cases; patches may be half precision."""
     given = patches if patches is not None else states
     assert given is not None
     parts = []
     for start in range(0, len(given), BATCH):
         cut = slice(start, start + BATCH)
         parts.append(
-            fuse(
-                model,
+            model.fuse(
                 None if patches is None else torch.from_numpy(patches[cut]).float(),
                 None if states is None else torch.from_numpy(states[cut]),
                 None if token_mask is None else token_mask[cut],

@@ -43,7 +43,7 @@ from training.faithfulness import (
     text_states,
 )
 from training.features import photo_patches
-from training.scoring import AUC_BOOTSTRAPS, MEASURED, _group_draws, _interval
+from training.scoring import AUC_BOOTSTRAPS, MEASURED, group_draws, interval_of
 from training.section import Section, table, with_interval
 from training.stage import Stage, run_stage
 
@@ -206,10 +206,10 @@ def tells_who_is_right(
     truth, values = image_right[one], gate[one]
     draws = [
         roc_auc_score(truth, values, sample_weight=weights)
-        for weights in _group_draws(groups[one], seed=0)[:AUC_BOOTSTRAPS]
+        for weights in group_draws(groups[one], seed=0)[:AUC_BOOTSTRAPS]
         if 0 < weights @ truth < weights.sum()  # a draw of one kind alone has no curve
     ]
-    return {**answer, "auroc": rounded(_interval(roc_auc_score(truth, values), np.array(draws)))}
+    return {**answer, "auroc": rounded(interval_of(roc_auc_score(truth, values), np.array(draws)))}
 
 
 def expected(what: str, bound: str, limit: float, value: float) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def score(
     labels = np.arange(probabilities.shape[1])
     present = np.unique(targets)
     guess = probabilities.argmax(axis=1)
-    weights = _group_draws(groups, seed)
+    weights = group_draws(groups, seed)
     confidence = probabilities.max(axis=1)
     surprise = -np.log(np.maximum(probabilities[np.arange(len(targets)), targets], LEAST))
     brier = ((probabilities - (targets[:, None] == labels)) ** 2).sum(axis=1)
@@ -76,31 +76,31 @@ def score(
         "groups": len(np.unique(groups)),
         "conditions": len(present),
         "chance": 1 / len(present),
-        "balanced_accuracy": _interval(
+        "balanced_accuracy": interval_of(
             balanced_accuracy_score(targets, guess), _recalls(guess == targets, targets, weights)
         ),
-        "macro_f1": _interval(
+        "macro_f1": interval_of(
             f1_score(targets, guess, labels=present, average="macro", zero_division=0),
             _macro_f1(guess, targets, weights),
         ),
-        "top1": _interval(
+        "top1": interval_of(
             top_k_accuracy_score(targets, probabilities, k=1, labels=labels),
-            _shares(guess == targets, weights),
+            weighted_means(guess == targets, weights),
         ),
-        "top3": _interval(
+        "top3": interval_of(
             top_k_accuracy_score(targets, probabilities, k=3, labels=labels),
-            _shares(_in_top(probabilities, targets, 3), weights),
+            weighted_means(_in_top(probabilities, targets, 3), weights),
         ),
         "macro_auc": None
         if len(present) == 1
-        else _interval(
+        else interval_of(
             np.mean([roc_auc_score(targets == one, probabilities[:, one]) for one in present]),
             _macro_auc(probabilities, targets, weights[:AUC_BOOTSTRAPS]),
         ),
-        "nll": _interval(surprise.mean(), _shares(surprise, weights)),
-        "brier": _interval(brier.mean(), _shares(brier, weights)),
+        "nll": interval_of(surprise.mean(), weighted_means(surprise, weights)),
+        "brier": interval_of(brier.mean(), weighted_means(brier, weights)),
         "ece": ece,
-        "ece_interval": _interval(ece, errors),
+        "ece_interval": interval_of(ece, errors),
     }
 
 
@@ -127,19 +127,19 @@ def paired_difference(
         intervals of the differences in balanced accuracy, top-1 and top-3; all draws are the same
         for both models, so that an interval above 0 says that the first is better.
     """
-    weights = _group_draws(groups, seed)
+    weights = group_draws(groups, seed)
     right = [values.argmax(axis=1) == targets for values in (first, second)]
     top3 = [_in_top(values, targets, 3) for values in (first, second)]
     once = np.ones((1, len(targets)))
 
     def difference(of: Callable[[np.ndarray, np.ndarray], np.ndarray], hits: list) -> dict:
         (value,) = of(hits[0], once) - of(hits[1], once)
-        return _interval(value, of(hits[0], weights) - of(hits[1], weights))
+        return interval_of(value, of(hits[0], weights) - of(hits[1], weights))
 
     return {
         "balanced_accuracy": difference(lambda hit, w: _recalls(hit, targets, w), right),
-        "top1": difference(_shares, right),
-        "top3": difference(_shares, top3),
+        "top1": difference(weighted_means, right),
+        "top3": difference(weighted_means, top3),
     }
 
 
@@ -170,7 +170,7 @@ def recall_gap(
     if enough:
         counted = np.isin(targets, enough)
         correct = probabilities.argmax(axis=1) == targets
-        once, draws = np.ones((1, len(targets))), _group_draws(groups, seed)
+        once, draws = np.ones((1, len(targets))), group_draws(groups, seed)
 
         def difference(weights: np.ndarray) -> np.ndarray:
             one, other = (
@@ -179,7 +179,7 @@ def recall_gap(
             )
             return one - other
 
-        gap = _interval(difference(once)[0], difference(draws))
+        gap = interval_of(difference(once)[0], difference(draws))
     return {"conditions": [int(condition) for condition in enough], "gap": gap}
 
 
@@ -273,7 +273,7 @@ def _bins(confidence: np.ndarray, count: int) -> np.ndarray:
     return np.clip(np.ceil(confidence * count).astype(int) - 1, 0, count - 1)
 
 
-def _group_draws(groups: np.ndarray, seed: int) -> np.ndarray:
+def group_draws(groups: np.ndarray, seed: int) -> np.ndarray:
     """(draws, B) how often each case is drawn when whole groups are drawn with replacement."""
     _, membership = np.unique(groups, return_inverse=True)
     count = membership.max() + 1
@@ -282,7 +282,7 @@ def _group_draws(groups: np.ndarray, seed: int) -> np.ndarray:
     return draws[:, membership].astype(float)
 
 
-def _shares(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(draws,) mean of ``values`` (B,): of hits it is their share."""
     return (weights @ values) / weights.sum(axis=1)
 
@@ -340,6 +340,7 @@ def _calibration_errors(
     return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
 
 
-def _interval(value: float, draws: np.ndarray) -> dict[str, float]:
+def interval_of(value: float, draws: np.ndarray) -> dict[str, float]:
+    """A score and the middle 95 % of its bootstrap draws, as an `Interval`'s fields."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return asdict(Interval(float(value), float(low), float(high)))

@@ -24,7 +24,7 @@ from dermmm.outside import SCORES, Familiar, combine, picture_statistics, soften
 from dermmm.preprocess import normalise
 from training.faithfulness import rounded
 from training.features import BATCH
-from training.scoring import AUC_BOOTSTRAPS, MEASURED, _group_draws, _interval
+from training.scoring import AUC_BOOTSTRAPS, MEASURED, group_draws, interval_of
 
 # What a caution may be made of; of equally good ones the first is taken.
 CANDIDATES = tuple((score,) for score in SCORES) + tuple(combinations(SCORES, 2))
@@ -140,11 +140,11 @@ def auroc(
     if min(len(inside), len(outside)) < MEASURED:
         return None
     won = np.sign(outside[:, None] - inside) / 2 + 0.5
-    draws = _group_draws(groups, seed=0)[:AUC_BOOTSTRAPS]
-    outside_draws = _group_draws(outside_groups, seed=1)[:AUC_BOOTSTRAPS]
+    draws = group_draws(groups, seed=0)[:AUC_BOOTSTRAPS]
+    outside_draws = group_draws(outside_groups, seed=1)[:AUC_BOOTSTRAPS]
     wins = ((outside_draws @ won) * draws).sum(axis=1)
     areas = wins / (draws.sum(axis=1) * outside_draws.sum(axis=1))
-    return rounded(_interval(float(won.mean()), areas))
+    return rounded(interval_of(float(won.mean()), areas))
 
 
 def for_choosing(groups: np.ndarray, share: float) -> np.ndarray:

@@ -40,7 +40,6 @@ from training.attention_faithfulness import (
     word_weights,
 )
 from training.faithfulness import (
-    fuse,
     fuse_all,
     mean_interval,
     rank_correlation,
@@ -101,8 +100,7 @@ def test_fuse_is_the_model_after_its_encoders(
     token_ids, token_mask = tiny_checkpoint.tokenizer(TEXTS)
     with torch.inference_mode():
         patches, states = model.image_encoder(images)[0], model.text_encoder(token_ids, token_mask)
-        got = fuse(
-            model,
+        got = model.fuse(
             patches if photo else None,
             states[0] if text else None,
             token_mask if text else None,

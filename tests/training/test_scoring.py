@@ -9,12 +9,12 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, roc_auc
 from training.scoring import (
     LEAST,
     _calibration_errors,
-    _group_draws,
     _macro_auc,
     _macro_f1,
     _recalls,
     by_condition,
     expected_calibration_error,
+    group_draws,
     is_measured,
     most_confident_errors,
     paired_difference,
@@ -65,7 +65,7 @@ def test_a_condition_that_a_draw_misses_keeps_its_observed_recall() -> None:
 
 def test_groups_are_drawn_whole() -> None:
     groups = np.array(["a", "a", "b", "c", "c", "c"])
-    draws = _group_draws(groups, seed=0)
+    draws = group_draws(groups, seed=0)
     assert (draws[:, 0] == draws[:, 1]).all()
     assert (draws[:, 3] == draws[:, 5]).all()
     assert (draws[:, 0] != draws[:, 2]).any()
