@@ -446,7 +446,7 @@ def risk_coverage(cases: Cases) -> dict[str, Any]:
     }
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, measures=True)
 
 if __name__ == "__main__":
     run_stage(STAGE, __doc__)

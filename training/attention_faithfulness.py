@@ -549,7 +549,7 @@ def figure(summary: dict[str, Any]) -> Figure:
     return drawing
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, measures=True)
 
 if __name__ == "__main__":
     run_stage(STAGE, __doc__)

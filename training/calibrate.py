@@ -5,7 +5,8 @@
 The temperature of the photo answer is fitted on validation photos, that of the text answer on
 validation texts, that of the fused answer on true validation pairs. Only half of the groups of each
 serve: the other half is kept for the thresholds of `training.abstention`, whose promise needs cases
-that nothing before it was fitted on. Writes `OUT/checkpoint`.
+that no temperature was fitted on. Settings of earlier stages were chosen on all of validation, so
+the promise is approximate; the coverage on test is the evidence. Writes `OUT/checkpoint`.
 """
 
 from __future__ import annotations

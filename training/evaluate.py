@@ -503,7 +503,7 @@ TABLES = (
 )
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, measures=True)
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

@@ -258,6 +258,8 @@ def train(config: FusionConfig, inputs: Inputs, out: Path, folder: Path) -> tupl
     # The heads stay frozen: they are what the other two answers are made of.
     model.fusion.image_head.requires_grad_(False)
     model.fusion.text_head.requires_grad_(False)
+    # The gate is to weigh what the heads will say, not what dropout makes of it.
+    model.fusion.image_head.dropout.p = model.fusion.text_head.dropout.p = 0.0
     prior = inputs.prior
 
     def batch_loss(module: nn.Module, step: Step) -> Tensor:

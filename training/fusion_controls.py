@@ -55,6 +55,7 @@ from dermmm.tokenizer import Tokenizer
 from training import fusion
 from training.answers import Answers
 from training.dataset import cases_with_text, condition_index, read_manifest, read_texts
+from training.evaluate import LABEL_MATCHED
 from training.features import cached_patches
 from training.fusion import Inputs
 from training.loop import Step, fit
@@ -68,7 +69,6 @@ NAME = "fusion_controls"
 GCA = "gated cross-attention"
 LIMITED = "gated cross-attention, limited to the conditions of true pairs"
 SINGLE = ("image only", "text only")
-LABEL_MATCHED = "label-matched held-out pairs (the protocol behind the 84 %)"
 PARTS = ("fused_logits", "image_logits", "text_logits")  # of `Answers`: GCA, then SINGLE
 FITTED_ON_VAL = ("stacking", "gradient boosting")
 SCORES = {"balanced accuracy": "balanced_accuracy", "top-1": "top1", "top-3": "top3"}
@@ -277,6 +277,7 @@ def limited(values: np.ndarray, conditions: np.ndarray) -> np.ndarray:
     return kept / kept.sum(axis=1, keepdims=True)
 
 
+@threadpool_limits.wrap(limits=1)  # small fits: a second thread only waits
 def untrained_controls(
     model: DermModel,
     said: tuple[Answers, Answers],
@@ -331,7 +332,6 @@ def balanced_accuracy(values: np.ndarray, pairs: HeldOut) -> float:
     return float(balanced_accuracy_score(pairs.targets, values.argmax(axis=1)))
 
 
-@threadpool_limits.wrap(limits=1)  # small fits: a second thread only waits
 def main(config: FusionControlsConfig, data: Path, out: Path) -> dict[str, object]:
     settings = fusion.read_config(out)
     shipped, tokenizer = fusion.load_model(out)
@@ -496,7 +496,7 @@ def figure(summary: dict[str, Any]) -> Figure:
     )
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, measures=True)
 
 if __name__ == "__main__":
     run_stage(STAGE, __doc__)

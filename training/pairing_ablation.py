@@ -224,7 +224,7 @@ def figure(summary: dict[str, Any]) -> Figure:
     )
 
 
-STAGE = Stage(NAME, main)
+STAGE = Stage(NAME, main, measures=True)
 
 if __name__ == "__main__":
     run_stage(STAGE, __doc__)

@@ -78,7 +78,7 @@ CPU = Preset(
         probe_every=1,
     ),
     image_classifier=ImageClassifierConfig(
-        LoopConfig(epochs=22, batch_size=96, learning_rate=1.5e-3, ema=0.999),
+        LoopConfig(epochs=22, batch_size=96, learning_rate=1.5e-3),
         sizes=((0.5, 96), (0.82, 128), (1.0, 160)),
         pack=192,
         resampling=0.4,
@@ -89,7 +89,7 @@ CPU = Preset(
     text_classifier=TextClassifierConfig(
         LoopConfig(epochs=13, batch_size=128, learning_rate=1.5e-3)
     ),
-    probe=ProbeConfig(image_size=128, max_train=3000),
+    probe=ProbeConfig(image_size=160, max_train=3000),
     pairing=PairingConfig(image_size=160),
     fusion=FusionConfig(LoopConfig(epochs=4, batch_size=64, learning_rate=5e-4), image_size=160),
     calibrate=CalibrateConfig("cpu"),
@@ -100,7 +100,7 @@ CPU = Preset(
     pairing_ablation=PairingAblationConfig(),
     image_ablation=ImageAblationConfig(),
     distil=DistilConfig(
-        LoopConfig(epochs=5, batch_size=96, learning_rate=3e-4, ema=0.999), size=160, pack=192
+        LoopConfig(epochs=5, batch_size=96, learning_rate=3e-4, ema=0.99), size=160, pack=192
     ),
     source_shortcut=SourceShortcutConfig(
         ImageClassifierConfig(

@@ -786,7 +786,7 @@ def _arm_figure(found: dict[str, Any]) -> graph_objects.Figure:
     return _figure(bars, title, "arm of the training")
 
 
-STAGE = Stage(NAME, main, reads=MADE)
+STAGE = Stage(NAME, main, reads=MADE, measures=True)
 
 
 def go_on(config: SourceShortcutConfig, data: Path, out: Path) -> dict[str, Any]:

@@ -21,6 +21,8 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
+from dermmm import checkpoint
+
 MADE = ("manifest.csv", "fingerprint.json")  # by training.clean; the second covers every text
 SYNTHETIC = "synthetic/texts.csv"  # by training.synthesize
 
@@ -29,12 +31,14 @@ SYNTHETIC = "synthetic/texts.csv"  # by training.synthesize
 class Stage:
     """A named step of the training, in `main(config, data, out) -> summary` form.
 
-    ``reads`` are the files below the data folder whose contents it depends on.
+    ``reads`` are the files below the data folder whose contents it depends on. A stage that
+    ``measures`` depends on the weights in `OUT/checkpoint` as well.
     """
 
     name: str
     main: Callable[[Any, Path, Path], dict[str, Any]]
     reads: tuple[str, ...] = (*MADE, SYNTHETIC)
+    measures: bool = False
 
 
 def run(stage: Stage, config: Any, data: Path, out: Path) -> dict[str, Any]:
@@ -50,12 +54,16 @@ def run(stage: Stage, config: Any, data: Path, out: Path) -> dict[str, Any]:
             name: hashlib.sha256((data / name).read_bytes()).hexdigest()
             for name in stage.reads
             if (data / name).is_file()
-        },
+        }
+        | (weights(out / "checkpoint") if stage.measures else {}),
     }
     for path in (folder / "summary.json", folder / "begun.json"):
         if path.is_file():
             then = json.loads(path.read_text(encoding="utf-8"))
-            for what, words in (("config", "with other settings"), ("inputs", "on other data")):
+            for what, words in (
+                ("config", "with other settings"),
+                ("inputs", "on other data or weights"),
+            ):
                 if then[what] != now[what]:
                     raise ValueError(
                         f"{path} was made {words}; remove the folder {folder} and those of the "
@@ -68,6 +76,15 @@ def run(stage: Stage, config: Any, data: Path, out: Path) -> dict[str, Any]:
     summary = {**now, **stage.main(config, data, out)}
     write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def weights(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of weights in a checkpoint's folder, by name."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (folder / f"{part}.safetensors" for part in checkpoint.PARTS)
+        if path.is_file()
+    }
 
 
 def read_summary(out: Path, name: str) -> dict[str, Any]:

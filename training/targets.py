@@ -32,7 +32,7 @@ class Target:
         """The highest level that the result reaches, each one presupposing those before it."""
         best = "missed"
         for place, (name, level) in enumerate(zip(LEVELS, self.levels, strict=True)):
-            value = found["value"]
+            value = abs(found["value"]) if self.falls else found["value"]
             passed = (
                 value <= level if self.falls else value > level if not level else value >= level
             )
