@@ -291,10 +291,10 @@ Made by `python -m training.gate_faithfulness`.
 {kinds}
 
 "Changed by" is half the sum of absolute changes of the fused probabilities (0 to 1). Intervals \
-are 95 %, from a bootstrap over groups. The fusion was trained with these same kinds of poor photos \
-and cut texts; a kind that it never met is not tested. Over all {spread["cases"]} true pairs, unworsened, the \
-image gate lies between {spread["p05"]:.2f} (p05) and {spread["p95"]:.2f} (p95), median \
-{spread["median"]:.2f}. {who}"""
+are 95 %, from a bootstrap over groups. The fusion was trained with these same kinds of poor \
+photos and cut texts; a kind that it never met is not tested. Over all {spread["cases"]} true \
+pairs, unworsened, the image gate lies between {spread["p05"]:.2f} (p05) and \
+{spread["p95"]:.2f} (p95), median {spread["median"]:.2f}. {who}"""
     return Section("Does the gate mean something?", text, {"gate-faithfulness": figure(summary)})
 
 
