@@ -10,7 +10,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dermmm.prediction import NOTICE, Explanation, Gate, ModelIdentity, Prediction, Word
+from dermmm.prediction import (
+    NOTICE,
+    Deletion,
+    Effects,
+    Explanation,
+    Gate,
+    ModelIdentity,
+    Phrase,
+    Prediction,
+    Region,
+    Word,
+)
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -20,10 +31,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "NOTICE",
+    "Deletion",
+    "Effects",
     "Explanation",
     "Gate",
     "ModelIdentity",
+    "Phrase",
     "Prediction",
+    "Region",
     "Word",
     "__version__",
     "load",

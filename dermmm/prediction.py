@@ -77,6 +77,66 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Phrase:
+    """A part of the description, ``text == description[start:end]``, taken out of it.
+
+    ``change`` is the probability of `Effects.condition` without the phrase less the one with it,
+    -1..1: negative where the phrase speaks for the condition.
+    """
+
+    text: str
+    start: int
+    end: int
+    change: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the photo, covered. Its sides are shares (0..1) of the upright photo's height
+    and width; ``change`` is as in `Phrase`.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+    change: float
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Whether a map means something for this case: its most important parts are removed first.
+
+    Areas (0..1) under the probability of `Effects.condition` while parts are removed: in the map's
+    order, and the mean over random orders (Petsiuk et al. 2018, arXiv:1806.07421).
+    """
+
+    by_map: float
+    at_random: float
+
+    @property
+    def faithful(self) -> bool:
+        """Whether removal in the map's order lowers the probability faster than by chance."""
+        return self.by_map < self.at_random
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What the answer's first ``condition``, with its ``probability``, owes to parts of the input.
+
+    ``phrases`` are in reading order, ``regions`` row by row; empty where that input was not given.
+    ``photo_deletion`` and ``words_deletion`` test the maps of `Explanation`; None without them.
+    """
+
+    condition: str
+    probability: float
+    phrases: tuple[Phrase, ...]
+    regions: tuple[Region, ...]
+    photo_deletion: Deletion | None
+    words_deletion: Deletion | None
+
+
+@dataclass(frozen=True)
 class ModelIdentity:
     """Which weights answered: the version, and the SHA-256 over all weight files."""
 

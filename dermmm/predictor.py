@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,11 @@ class Predictor:
     def conditions(self) -> Sequence[str]:
         """The K condition names, in the order of every probability array."""
         return self.checkpoint.conditions
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What `training.evaluate` measured on the test split (the folder's metrics.json)."""
+        return self.checkpoint.metrics
 
     def predict(
         self, image: Photo | None = None, text: str | None = None, explain: bool = True

@@ -5,12 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from dermmm import Explanation, Gate, ModelIdentity, Prediction, Word
+from dermmm import (
+    Deletion,
+    Effects,
+    Explanation,
+    Gate,
+    ModelIdentity,
+    Phrase,
+    Prediction,
+    Region,
+    Word,
+)
 from dermmm.conditions import NAMES
 
 GRID = 7
@@ -22,8 +33,36 @@ TEXT_NEVER_LEARNED = (9,)
 class FakePredictor:
     """Has the contract of `dermmm.Predictor`. The numbers mean nothing."""
 
-    def __init__(self) -> None:
+    conditions = NAMES
+    identity = ModelIdentity("0.0-fake", hashlib.sha256(b"fake").hexdigest())
+
+    def __init__(self, metrics: Mapping[str, Any] | None = None) -> None:
         self.calls: list[tuple[Any, str | None]] = []
+        self.metrics = metrics or {}
+
+    def effects(self, image: Any = None, text: str | None = None) -> Effects:
+        prediction = self.predict(image, text)
+        name, probability = prediction.top(1)[0]
+        assert prediction.explanation is not None
+        rng = np.random.default_rng(len(text or ""))
+        sides = np.linspace(0, 1, 5)
+        return Effects(
+            condition=name,
+            probability=probability,
+            phrases=tuple(
+                Phrase(m.group(), m.start(), m.end(), float(rng.normal(0, probability / 3)))
+                for m in re.finditer(r"[^\s,.;][^,.;]*", text or "")
+            ),
+            regions=()
+            if image is None
+            else tuple(
+                Region(top, left, top + 0.25, left + 0.25, float(rng.normal(0, probability / 3)))
+                for top in sides[:-1]
+                for left in sides[:-1]
+            ),
+            photo_deletion=None if image is None else Deletion(0.2, 0.3),
+            words_deletion=None if not text else Deletion(0.4, 0.3),
+        )
 
     def predict(
         self, image: Any = None, text: str | None = None, explain: bool = True
@@ -51,7 +90,7 @@ class FakePredictor:
             by_modality={"image": by_image, "text": by_text, "fused": fused / fused.sum()},
             gate=gate,
             explanation=_explanation(rng, photo, text) if explain else None,
-            model=ModelIdentity("0.0-fake", hashlib.sha256(b"fake").hexdigest()),
+            model=self.identity,
             prediction_set=tuple(NAMES[i] for i in np.argsort(-fused, kind="stable")[:3]),
             set_coverage=0.9,
         )

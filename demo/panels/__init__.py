@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import gradio as gr
+import plotly.graph_objects as go
+from gradio.components.plot import PlotData
 from gradio.utils import get_upload_folder
 
 from demo import content
-from dermmm import Prediction
+from demo.content import examine as words
+from dermmm import Effects, ModelIdentity, Prediction
+
+logger = logging.getLogger(__name__)
 
 # Events that run the model share one queue, so that they never run at the same time.
 MODEL_QUEUE = "model"
@@ -18,10 +26,33 @@ MODEL_QUEUE = "model"
 class Predictor(Protocol):
     """What the page needs of a model: `dermmm.load()` returns one, tests bring their own."""
 
+    @property
+    def conditions(self) -> Sequence[str]:
+        """The K condition names, in the order of every probability array."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which weights answer."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What `training.evaluate` measured: the contents of the checkpoint's metrics.json."""
+
     def predict(
         self, image: Any = None, text: str | None = None, explain: bool = True
     ) -> Prediction:
         """Return the differential; ValueError with a readable message on bad input."""
+
+    def effects(self, image: Any = None, text: str | None = None) -> Effects:
+        """Return what the answer owes to each phrase and region; ValueError like `predict`."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The components that hold the case of the tab Examine."""
+
+    photo: gr.Image
+    description: gr.Textbox
 
 
 def uploaded(photo: dict[str, Any] | None) -> bytes | None:
@@ -45,3 +76,29 @@ def uploaded(photo: dict[str, Any] | None) -> bytes | None:
         return path.read_bytes()
     except OSError:
         raise gr.Error(content.PHOTO_GONE, print_exception=False) from None
+
+
+def ask(predictor: Predictor, photo: bytes | None, description: str | None) -> Prediction:
+    """Run the model.
+
+    Raises:
+        gr.Error: nothing was given, or the predictor says what is wrong with the input.
+    """
+    text = (description or "").strip() or None
+    if photo is None and text is None:
+        raise gr.Error(words.NOTHING_GIVEN, print_exception=False)
+    try:
+        return predictor.predict(image=photo, text=text, explain=True)
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    except Exception as error:
+        # The log must tell what broke, and must not hold the case: no message, no input.
+        logger.error("prediction failed: %s", type(error).__name__)
+        raise gr.Error(content.BROKEN, print_exception=False) from None
+
+
+def plot(figure: go.Figure) -> PlotData:
+    """A figure for `gr.Plot`, which has no setting of its own for plotly's tool bar."""
+    figure_json = figure.to_json()
+    config = '{"displayModeBar": false, "scrollZoom": false, "doubleClick": false}'
+    return PlotData(type="plotly", plot=f'{figure_json[:-1]}, "config": {config}}}')

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-import plotly.graph_objects as go
-from gradio.components.plot import PlotData
 
-from demo import content, render
+from demo.content import examine as content
 from demo.examples import EXAMPLES
-from demo.panels import MODEL_QUEUE, Predictor, uploaded
-from dermmm import Prediction
+from demo.panels import MODEL_QUEUE, Inputs, Predictor, ask, plot, uploaded
+from demo.render import answer, chart, look, page
 
 # Clicks on the examples arrive in Python as the index of an example.
 CHOOSE_EXAMPLE = """
@@ -50,27 +47,28 @@ SHOW_ANSWER = """() => {
     answer.scrollIntoView({behavior: calm ? 'auto' : 'smooth', block: 'start'});
 }"""
 
-logger = logging.getLogger(__name__)
 
+def build(predictor: Predictor) -> Inputs:
+    """Add the panel to the page that is being built, and the API's endpoint /predict.
 
-def build(predictor: Predictor) -> None:
-    """Add the panel to the page that is being built, and the API's endpoint /predict."""
+    Returns the case's components, for the tabs that go on with it.
+    """
 
     def examine(photo: dict[str, Any] | None, description: str | None) -> Iterator[list[Any]]:
         """Show the loading state, then the answer or why there is none."""
-        yield [render.loading(), *_keep]
+        yield [answer.loading(), *_keep]
         try:
             prediction = ask(predictor, uploaded(photo), description)
         except gr.Error as error:
-            yield [render.failure(error.message), *_hidden]
+            yield [answer.failure(error.message), *_hidden]
             raise
         yield [
-            render.answer(prediction),
+            answer.answer(prediction),
             gr.Row(visible=True),
-            plot(render.chart(prediction)),
-            render.chart_note(prediction),
-            render.look(prediction),
-            render.identity(prediction),
+            plot(chart.chart(prediction)),
+            chart.chart_note(prediction),
+            look.look(prediction),
+            answer.identity(prediction),
         ]
 
     def predict(
@@ -115,19 +113,19 @@ def build(predictor: Predictor) -> None:
                 clear = gr.Button(content.CLEAR, scale=1, min_width=90, elem_id="clear")
             gr.HTML(f'<p class="dm-small">{content.PRIVACY}</p>')
         with gr.Column(scale=7, min_width=300):
-            answer = gr.HTML(render.empty(), elem_id="answer")
+            answer_html = gr.HTML(answer.empty(), elem_id="answer")
     with gr.Row(visible=False, elem_classes="dm-details", equal_height=False) as details:
         with gr.Column(scale=1, min_width=300, elem_classes="dm-card dm-chart"):
             gr.HTML(f"<h2>{content.CHART}</h2>")
             bars = gr.Plot(show_label=False, container=False, elem_id="chart")
             note = gr.HTML()
         with gr.Column(scale=1, min_width=300):
-            look = gr.HTML(js_on_load=LOOK_AROUND, elem_id="look")
+            look_html = gr.HTML(js_on_load=LOOK_AROUND, elem_id="look")
             identity = gr.HTML(elem_id="identity")
 
-    examples = gr.HTML(render.examples(EXAMPLES), js_on_load=CHOOSE_EXAMPLE, elem_id="examples")
+    examples = gr.HTML(page.examples(EXAMPLES), js_on_load=CHOOSE_EXAMPLE, elem_id="examples")
 
-    outputs = [answer, details, bars, note, look, identity]
+    outputs = [answer_html, details, bars, note, look_html, identity]
     private: dict[str, Any] = {"api_visibility": "private"}
     run: dict[str, Any] = {
         "fn": examine,
@@ -154,25 +152,7 @@ def build(predictor: Predictor) -> None:
         preprocess=False,
         concurrency_id=MODEL_QUEUE,
     )
-
-
-def ask(predictor: Predictor, photo: bytes | None, description: str | None) -> Prediction:
-    """Run the model.
-
-    Raises:
-        gr.Error: nothing was given, or the predictor says what is wrong with the input.
-    """
-    text = (description or "").strip() or None
-    if photo is None and text is None:
-        raise gr.Error(content.NOTHING_GIVEN, print_exception=False)
-    try:
-        return predictor.predict(image=photo, text=text, explain=True)
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-    except Exception as error:
-        # The log must tell what broke, and must not hold the case: no message, no input.
-        logger.error("prediction failed: %s", type(error).__name__)
-        raise gr.Error(content.BROKEN, print_exception=False) from None
+    return Inputs(photo, description)
 
 
 def choose_example(event: gr.EventData) -> tuple[str | None, str | None]:
@@ -183,14 +163,7 @@ def choose_example(event: gr.EventData) -> tuple[str | None, str | None]:
 
 def cleared() -> list[Any]:
     """Empty inputs, and the page as it was at the start."""
-    return [None, None, render.empty(), *_hidden]
-
-
-def plot(figure: go.Figure) -> PlotData:
-    """A figure for `gr.Plot`, which has no setting of its own for plotly's tool bar."""
-    figure_json = figure.to_json()
-    config = '{"displayModeBar": false, "scrollZoom": false, "doubleClick": false}'
-    return PlotData(type="plotly", plot=f'{figure_json[:-1]}, "config": {config}}}')
+    return [None, None, answer.empty(), *_hidden]
 
 
 # Of details, bars, note, look and identity: leave them, or empty and hide them.

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from demo import content
+from demo.content import examine as content
 from demo.examples import EXAMPLES
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium
 from tests.fakes import FakePredictor

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from demo import content, render
+from demo.content import examine as content
 from demo.examples import EXAMPLES
+from demo.render import answer, chart, look, page, pieces
 from dermmm import NOTICE, Explanation, Gate, ModelIdentity, Prediction, Word
 from dermmm.conditions import CONDITIONS, NAMES, names_in
 from tests.fakes import IMAGE_NEVER_LEARNED, FakePredictor
@@ -40,38 +41,38 @@ def made(
     [(0.0, "0.0%"), (0.0004, "<0.1%"), (0.1234, "12.3%"), (0.9999, ">99.9%"), (1.0, "100.0%")],
 )
 def test_percent(p: float, words: str) -> None:
-    assert render.percent(p) == words
+    assert pieces.percent(p) == words
 
 
 def test_headline_shows_three_conditions_with_percent_and_description() -> None:
     prediction = FakePredictor().predict(PHOTO, TEXT)
-    html = render.headline(prediction)
+    html = answer.headline(prediction)
     assert html.count("<li") == 3
     for name, p in prediction.top(3):
-        assert render.sentence(name) in html
+        assert pieces.sentence(name) in html
         assert f"{p:.1%}" in html
     assert prediction.notice.replace("'", "&#x27;") in html
 
 
 def test_headline_says_what_the_others_share() -> None:
     prediction = made(image=[0.4, 0.3, 0.2, 0.1], fused=(0.4, 0.3, 0.2, 0.1), gate=1.0)
-    assert "The other 1 conditions share 10.0%" in render.headline(prediction)
+    assert "The other 1 conditions share 10.0%" in answer.headline(prediction)
 
 
 def test_every_condition_has_a_description() -> None:
-    assert all(render.DESCRIPTIONS[condition.name] for condition in CONDITIONS)
+    assert all(answer.DESCRIPTIONS[condition.name] for condition in CONDITIONS)
 
 
 def test_header_holds_the_notice() -> None:
-    assert NOTICE.replace("'", "&#x27;") in render.header()
+    assert NOTICE.replace("'", "&#x27;") in page.header()
 
 
 def test_chart_has_one_series_an_input_and_the_answer_on_top() -> None:
     prediction = FakePredictor().predict(PHOTO, TEXT)
-    figure = render.chart(prediction)
+    figure = chart.chart(prediction)
     assert [bar.name for bar in figure.data] == list(content.CHART_NAMES.values())
-    assert all(len(bar.y) == render.BARS for bar in figure.data)
-    assert list(figure.data[0].x) == [p for _, p in prediction.top(render.BARS)]
+    assert all(len(bar.y) == chart.BARS for bar in figure.data)
+    assert list(figure.data[0].x) == [p for _, p in prediction.top(chart.BARS)]
     assert len({bar.marker.color for bar in figure.data}) == 3
     assert len({bar.marker.pattern.shape for bar in figure.data}) == 3
     assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
@@ -79,29 +80,29 @@ def test_chart_has_one_series_an_input_and_the_answer_on_top() -> None:
 
 @pytest.mark.parametrize("given", [{"image": PHOTO}, {"text": TEXT}])
 def test_chart_of_one_input_has_one_series(given: dict[str, object]) -> None:
-    figure = render.chart(FakePredictor().predict(**given))  # type: ignore[arg-type]
+    figure = chart.chart(FakePredictor().predict(**given))  # type: ignore[arg-type]
     assert [bar.name for bar in figure.data] == [content.CHART_ALONE]
 
 
 def test_a_condition_never_learned_has_no_bar_and_a_note() -> None:
     prediction = made(image=[np.nan, 0.7, 0.3], text=[0.9, 0.05, 0.05])
-    figure = render.chart(prediction)
+    figure = chart.chart(prediction)
     by_photo = next(bar for bar in figure.data if bar.name == content.CHART_NAMES["image"])
     assert by_photo.x[0] is None
     assert by_photo.text[0] == ""
-    note = render.chart_note(prediction)
+    note = chart.chart_note(prediction)
     assert "photo model never learned 1 of the 3" in note
-    assert render.sentence(NAMES[0]) in note
+    assert pieces.sentence(NAMES[0]) in note
     assert "description model" not in note
 
 
 def test_no_note_when_all_was_learned() -> None:
-    assert render.chart_note(FakePredictor().predict(text=TEXT)).count("never learned") == 1
-    assert render.chart_note(made(image=[0.5, 0.3, 0.2])) == ""
+    assert chart.chart_note(FakePredictor().predict(text=TEXT)).count("never learned") == 1
+    assert chart.chart_note(made(image=[0.5, 0.3, 0.2])) == ""
 
 
 def test_note_counts_what_the_fake_left_out() -> None:
-    note = render.chart_note(FakePredictor().predict(PHOTO))
+    note = chart.chart_note(FakePredictor().predict(PHOTO))
     assert f"never learned {len(IMAGE_NEVER_LEARNED)} of the 26" in note
 
 
@@ -118,7 +119,7 @@ def test_note_counts_what_the_fake_left_out() -> None:
 def test_gate(
     image: list[float] | None, text: list[float] | None, gate: float, expected: list[str]
 ) -> None:
-    html = render.gate(made(image=image, text=text, gate=gate))
+    html = answer.gate(made(image=image, text=text, gate=gate))
     assert all(part in html for part in expected)
     assert html.count("dm-side") == (image is not None) + (text is not None)
 
@@ -126,7 +127,7 @@ def test_gate(
 def test_highlighted_pieces_give_back_the_description() -> None:
     explanation = FakePredictor().predict(text="  red, itchy -- and 'odd' spots.").explanation
     assert explanation is not None and explanation.description is not None
-    pieces = render.highlighted(explanation.description, explanation.words)
+    pieces = look.highlighted(explanation.description, explanation.words)
     assert "".join(text for text, _, _ in pieces) == explanation.description
     levels = [level for _, level, _ in pieces if level is not None]
     assert max(levels) == 1.0
@@ -147,43 +148,43 @@ def test_what_a_user_wrote_is_escaped(photo: np.ndarray | None) -> None:
         explanation=Explanation(photo, attention, description, (word,)),
         model=ModelIdentity("<u>1</u>", '"><u>'),
     )
-    html = render.look(prediction) + render.answer(prediction) + render.identity(prediction)
-    html += render.chart_note(prediction) + render.failure(evil)
+    html = look.look(prediction) + answer.answer(prediction) + answer.identity(prediction)
+    html += chart.chart_note(prediction) + answer.failure(evil)
     for tag in ("<script", "<img src=x", '<b>"x', "<i>", "<u>"):
         assert tag not in html
     assert "&lt;script&gt;" in html
 
 
 def test_look_without_explanation_is_empty() -> None:
-    assert render.look(made(image=[1.0, 0, 0])) == ""
+    assert look.look(made(image=[1.0, 0, 0])) == ""
 
 
 def test_look_offers_word_maps_only_with_a_photo() -> None:
     fake = FakePredictor()
-    assert "<button" in render.look(fake.predict(PHOTO, TEXT))
-    assert "<button" not in render.look(fake.predict(text=TEXT))
-    assert 'alt="The photo' in render.look(fake.predict(PHOTO))
+    assert "<button" in look.look(fake.predict(PHOTO, TEXT))
+    assert "<button" not in look.look(fake.predict(text=TEXT))
+    assert 'alt="The photo' in look.look(fake.predict(PHOTO))
 
 
 def test_heat_is_strongest_where_the_attention_is() -> None:
     attention = np.full((4, 4), 0.01)
     attention[0, 3] = 0.85
-    layer = render.heat(attention)
-    assert layer.shape == (render.HEAT_SIDE, render.HEAT_SIDE, 4)
+    layer = pieces.heat(attention)
+    assert layer.shape == (pieces.HEAT_SIDE, pieces.HEAT_SIDE, 4)
     assert layer.dtype == np.uint8
     row, column = np.unravel_index(layer[..., 3].argmax(), layer.shape[:2])
-    assert row < render.HEAT_SIDE / 4
-    assert column > 3 * render.HEAT_SIDE / 4
+    assert row < pieces.HEAT_SIDE / 4
+    assert column > 3 * pieces.HEAT_SIDE / 4
 
 
 def test_even_attention_stays_faint() -> None:
-    assert render.heat(np.full((7, 7), 1 / 49))[..., 3].max() < 255 / 2
+    assert pieces.heat(np.full((7, 7), 1 / 49))[..., 3].max() < 255 / 2
 
 
 def test_overlay_keeps_shape_and_changes_only_where_attended() -> None:
     attention = np.zeros((4, 4))
     attention[0, 0] = 1.0
-    result = render.overlay(PHOTO, attention)
+    result = pieces.overlay(PHOTO, attention)
     assert result.shape == PHOTO.shape
     assert result.dtype == np.uint8
     assert (result[-5:, -5:] == PHOTO[-5:, -5:]).all()
@@ -197,11 +198,11 @@ def test_overlay_keeps_shape_and_changes_only_where_attended() -> None:
 def test_attention_in_words(cell: tuple[int, int], where: str) -> None:
     attention = np.zeros((7, 7))
     attention[cell] = 1.0
-    assert where in render.attention_sentence(attention)
+    assert where in look.attention_sentence(attention)
 
 
 def test_even_attention_in_words() -> None:
-    assert "evenly" in render.attention_sentence(np.full((7, 7), 1 / 49))
+    assert "evenly" in look.attention_sentence(np.full((7, 7), 1 / 49))
 
 
 def test_examples_are_drawings_and_name_no_condition() -> None:

@@ -15,10 +15,10 @@ import pytest
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from PIL import Image
 
-from demo import content
+from demo.content import examine as content
 from demo.examples import EXAMPLES
 from demo.panels.examine import ask, cleared, plot
-from demo.render import chart
+from demo.render.chart import chart
 from demo.ui import build_demo, launch_settings
 from tests.fakes import FakePredictor
 from tests.screenshots import served

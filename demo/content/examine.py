@@ -1,14 +1,6 @@
-"""All words on the page. Plain text: `render` escapes it where it becomes HTML."""
+"""Words of the tab Examine."""
 
 from __future__ import annotations
-
-TITLE = "Derm-MMMModal"
-TAGLINE = (
-    "A photo of the skin, a description, or both: see which of 26 conditions the model finds "
-    "likely, how much each input counted, and where it looked."
-)
-
-EXAMINE = "Examine"
 
 PHOTO = "Photo"
 PHOTO_HINT = "Drop a photo here, or tap to choose one"
@@ -41,9 +33,6 @@ EMPTY_STEPS = (
 LOADING = "Reading the case"
 FAILED = "No answer"
 NOTHING_GIVEN = "Add a photo, write a description, or both, then press Analyse."
-PHOTO_GONE = "The photo is no longer on the server: it is deleted after some minutes. Add it again."
-NOT_UPLOADED = "Only an uploaded photo can be read."
-BROKEN = "The model could not finish this case. Nothing was kept. Try again, or another photo."
 
 ANSWER = "Likeliest conditions"
 GATE = "How much each input counted"
