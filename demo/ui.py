@@ -6,36 +6,54 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from demo import content
-from demo.panels import Predictor, batch, examine, model, teach, what_if
+from demo.examples import FOLDER
+from demo.offline import NoFetching, OfflineBlocks
+from demo.panels import KEPT_SECONDS, Predictor, batch, examine, model, teach, what_if
 from demo.render import page
 from demo.theme import theme
 
 # A case leaves nothing behind: files are checked each minute and deleted after ten.
-DELETE_CACHE = (60, 600)
+DELETE_CACHE = (60, KEPT_SECONDS)
+TABS = ("examine", "what_if", "teach", "batch", "model")
+# How many cases may wait for the model.
+QUEUE_SIZE = 32
 
 
-def build_demo(predictor: Predictor, cases: Path | None = None) -> gr.Blocks:
+def build_demo(
+    predictor: Predictor, cases: Path | None = None, queue_size: int = QUEUE_SIZE
+) -> gr.Blocks:
     """Return the page around a predictor, ready for `launch(**launch_settings())`.
 
-    ``cases`` is a folder of teaching cases beside those of the repository.
+    ``cases`` is a folder of teaching cases beside those of the repository. Of the cases that wait
+    for the model, ``queue_size`` are kept; more are turned away with a message.
     """
-    with gr.Blocks(title=content.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as demo:
+    with OfflineBlocks(
+        title=content.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE
+    ) as demo:
         gr.HTML(page.header())
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab(content.EXAMINE, id="examine"):
                 inputs = examine.build(predictor)
-            with gr.Tab(content.WHAT_IF, id="what_if"):
-                what_if.build(predictor, inputs)
-            with gr.Tab(content.TEACH, id="teach"):
-                teach.build(predictor, cases)
+            with gr.Tab(content.WHAT_IF, id="what_if") as what_if_tab:
+                what_if.build(predictor, inputs, what_if_tab)
+            with gr.Tab(content.TEACH, id="teach") as teach_tab:
+                teach.build(predictor, cases, teach_tab)
             with gr.Tab(content.BATCH, id="batch"):
                 batch.build(predictor)
-            with gr.Tab(content.MODEL, id="model"):
-                model.build(predictor)
-    demo.queue(max_size=32, default_concurrency_limit=1)
+            with gr.Tab(content.MODEL, id="model") as model_tab:
+                model.build(predictor, model_tab)
+        demo.load(open_tab, None, tabs, show_progress="hidden", api_visibility="private")
+    demo.queue(max_size=queue_size, default_concurrency_limit=1)
     return demo
+
+
+def open_tab(request: gr.Request) -> Any:
+    """Open the tab that the address names: ?tab=teach, with &set=… for a class's set of cases."""
+    tab = request.query_params.get("tab")
+    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
 
 
 def launch_settings() -> dict[str, Any]:
@@ -48,6 +66,8 @@ def launch_settings() -> dict[str, Any]:
         "share": False,
         "show_error": False,  # only our own messages reach the page
         "max_file_size": "30mb",
+        "allowed_paths": [str(FOLDER)],  # the examples, from whatever folder the page was started
+        "app_kwargs": {"middleware": [Middleware(NoFetching)]},
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "pwa": False,

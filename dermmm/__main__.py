@@ -6,18 +6,15 @@ Exit status 0, or 2 with one line on stderr for bad input.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from dermmm import NOTICE, __version__, load
-from dermmm.prediction import CAUTIONS, Prediction
-
-COLUMNS = ("case_id", "image", "text")
+from dermmm import NOTICE, __version__, batch, load
+from dermmm.prediction import CAUTIONS
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,15 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     predict.add_argument("--explain", action="store_true", help="add where the model looked")
     predict.set_defaults(run=run_predict)
 
-    batch = commands.add_parser("batch", help="answer a CSV of cases", epilog=NOTICE)
-    batch.add_argument("cases", metavar="CASES.csv", help=f"columns {', '.join(COLUMNS)}")
-    batch.add_argument("--out", required=True, metavar="OUT.csv", help="one row a case")
-    batch.set_defaults(run=run_batch)
+    table = commands.add_parser("batch", help="answer a CSV of cases", epilog=NOTICE)
+    table.add_argument("cases", metavar="CASES.csv", help=f"columns {', '.join(batch.COLUMNS)}")
+    table.add_argument("--out", required=True, metavar="OUT.csv", help="one row a case")
+    table.set_defaults(run=run_batch)
 
     info = commands.add_parser("info", help="conditions, sizes, metrics, hashes, licences")
     info.set_defaults(run=run_info)
 
-    for command in (predict, batch, info):
+    for command in (predict, table, info):
         command.add_argument("--checkpoints", metavar="DIR", help="default: the repository's")
 
     options = parser.parse_args(arguments)
@@ -86,85 +83,29 @@ def run_batch(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     cases = Path(options.cases)
-    rows = list(_read_cases(cases))
+    with cases.open(newline="", encoding="utf-8-sig") as table:
+        rows = batch.read_cases(table, str(cases))
     predictor = load(options.checkpoints)
-    names = list(predictor.conditions)
-    columns = [
-        *("case_id", "top1", "top2", "top3"),
-        *(f"p:{name}" for name in names),
-        *("gate_image", "gate_text", "prediction_set", "cautions", "error"),
-    ]
+    chunks = batch.answers(predictor, rows, lambda name: cases.parent / name)
+    answers = tqdm(chain.from_iterable(chunks), desc="cases", unit="case", total=len(rows))
     out = Path(options.out)
     temporary = out.with_name(out.name + ".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for row in tqdm(rows, desc="cases", unit="case"):
-            image = cases.parent / row["image"] if row["image"] else None
-            result: dict[str, Any] = {"case_id": _inert(row["case_id"])}
-            try:
-                prediction = predictor.predict(image, row["text"] or None, explain=False)
-                result |= _batch_row(prediction)
-            except (ValueError, OSError) as error:
-                result["error"] = _inert(str(error))
-            writer.writerow(result)
+        batch.write(file, predictor.conditions, answers)
     temporary.replace(out)
-
-
-def _read_cases(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(
-                    f"{path}: column {', '.join(missing)} is missing; expected {', '.join(COLUMNS)}"
-                )
-            for row in reader:
-                yield {name: (row[name] or "").strip() for name in COLUMNS}
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a CSV in UTF-8 ({error}); save it as one") from None
-
-
-def _batch_row(prediction: Prediction) -> dict[str, Any]:
-    tops = {f"top{rank}": name for rank, (name, _) in enumerate(prediction.top(3), start=1)}
-    values = zip(prediction.conditions, prediction.probabilities, strict=True)
-    return {
-        **tops,
-        **{f"p:{name}": f"{value:.6f}" for name, value in values},
-        "gate_image": f"{prediction.gate.image:.6f}",
-        "gate_text": f"{prediction.gate.text:.6f}",
-        "prediction_set": "; ".join(prediction.prediction_set),
-        "cautions": "; ".join(prediction.cautions),
-    }
-
-
-def _inert(value: str) -> str:
-    """Keep a spreadsheet from running the value as a formula; a plain negative number stays."""
-    if value.startswith(tuple("=+-@\t\r")) and not re.fullmatch(r"-[0-9]+(\.[0-9]+)?", value):
-        return "'" + value
-    return value
 
 
 def run_info(options: argparse.Namespace) -> None:
     predictor = load(options.checkpoints)
     checkpoint = predictor.checkpoint
-    parts = {
-        name: sum(weight.numel() for weight in module.parameters())
-        for name, module in checkpoint.model.named_children()
-    }
     print(
         json.dumps(
             {
                 "version": checkpoint.version,
                 "sha256": checkpoint.sha256,
-                "licence": {"code": "Apache-2.0", "weights": checkpoint.licence},
                 "conditions": list(checkpoint.conditions),
-                "parameters": parts,
-                "image_size": checkpoint.model.config.image_size,
-                "temperatures": checkpoint.temperatures,
+                **predictor.card,
                 "abstention": checkpoint.abstention.to_json() if checkpoint.abstention else None,
-                "provenance": checkpoint.provenance,
                 "metrics": checkpoint.metrics,
                 "notice": NOTICE,
             },

@@ -11,8 +11,31 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from dermmm.fusion import FusionOutput
 from dermmm.prediction import Word
 from dermmm.tokenizer import Tokenizer
+
+
+def case_weights(
+    output: FusionOutput, answer: str, condition: int, side: int
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """How much each part of a single case counted, by the inputs that were given.
+
+    Args:
+        output: what the model says of that case alone (B = 1), so without padding.
+        answer: image, text or fused; condition: the likeliest one.
+        side: h = w = side.
+
+    Returns:
+        (h, w) over the photo and (T,) of the tokens. Each sums to 1, and is None where that input
+        was not given.
+    """
+    if answer == "image":
+        return grid(evidence_weights(output.patch_evidence[0], condition), side), None
+    if answer == "text":
+        return None, evidence_weights(output.token_evidence[0], condition)
+    weights = token_weights(output.patches_on_words[0])
+    return photo_attention(output.words_on_patches[0], weights, side), weights
 
 
 def photo_attention(words_on_patches: Tensor, weights: np.ndarray, side: int) -> np.ndarray:

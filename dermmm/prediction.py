@@ -7,7 +7,7 @@ Shapes: K conditions, H x W pixels of the photo, h x w cells of an attention map
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -135,6 +135,21 @@ class Effects:
     photo_deletion: Deletion | None
     words_deletion: Deletion | None
 
+    def to_dict(self) -> dict[str, object]:
+        """The entry "effects" of the JSON object of the command line and the API."""
+
+        def tested(deletion: Deletion | None) -> dict[str, float | bool] | None:
+            return None if deletion is None else {**asdict(deletion), "faithful": deletion.faithful}
+
+        return {
+            "condition": self.condition,
+            "probability": self.probability,
+            "phrases": [asdict(phrase) for phrase in self.phrases],
+            "regions": [asdict(region) for region in self.regions],
+            "photo_deletion": tested(self.photo_deletion),
+            "words_deletion": tested(self.words_deletion),
+        }
+
 
 @dataclass(frozen=True)
 class ModelIdentity:
@@ -187,8 +202,11 @@ class Prediction:
         order = np.argsort(-self.probabilities, kind="stable")[:n]
         return [(self.conditions[i], float(self.probabilities[i])) for i in order]
 
-    def to_dict(self) -> dict[str, object]:
-        """The JSON object of the command line and the API. It never holds the photo itself."""
+    def to_dict(self, effects: Effects | None = None) -> dict[str, object]:
+        """The JSON object of the command line and the API. It never holds the photo itself.
+
+        With ``effects`` it has the entry of that name: what the answer owes to parts of the input.
+        """
 
         def named(values: np.ndarray | None) -> dict[str, float | None] | None:
             if values is None:
@@ -225,6 +243,8 @@ class Prediction:
                     for word in self.explanation.words
                 ],
             }
+        if effects is not None:
+            result["effects"] = effects.to_dict()
         return result
 
 

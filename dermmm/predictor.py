@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from dermmm import checkpoint as checkpoints
+from dermmm import occlusion
 from dermmm.calibration import prediction_set, probabilities
 from dermmm.checkpoint import Checkpoint
-from dermmm.explain import evidence_weights, explain_words, grid, photo_attention, token_weights
+from dermmm.explain import case_weights, explain_words
 from dermmm.fusion import FusionOutput
 from dermmm.image_encoder import grid_side
 from dermmm.outside import modalities_disagree, tokens_per_word
-from dermmm.prediction import Explanation, Gate, ModelIdentity, Prediction
-from dermmm.preprocess import Photo, normalise, open_photo, square
+from dermmm.prediction import Effects, Explanation, Gate, ModelIdentity, Prediction, Word
+from dermmm.preprocess import WHOLE, Box, Photo, normalise, open_photo, square
 
 DEFAULT_CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 MAX_CHARACTERS = 20_000
@@ -27,6 +30,20 @@ MAX_CHARACTERS = 20_000
 def load(path: str | PathLike[str] | None = None) -> Predictor:
     """See `dermmm.load`."""
     return Predictor(checkpoints.load(DEFAULT_CHECKPOINTS if path is None else path))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What was given, checked and decoded; at least one of the two."""
+
+    photo: Image.Image | None  # upright RGB
+    pixels: np.ndarray | None  # (S, S, 3) uint8, the square that the model sees
+    text: str | None
+
+    @property
+    def answer(self) -> str:
+        """Which head answers: the modality's own, or the fused one where both were given."""
+        return "image" if self.text is None else "text" if self.photo is None else "fused"
 
 
 class Predictor:
@@ -46,6 +63,33 @@ class Predictor:
         """What `training.evaluate` measured on the test split (the folder's metrics.json)."""
         return self.checkpoint.metrics
 
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What the model is made of and where it comes from, as JSON values.
+
+        Keys: licence of code and weights, parameters (weights) by part, image_size in pixels,
+        max_tokens read of a text, temperatures of the three answers, and provenance.
+        """
+        model = self.checkpoint.model
+        return {
+            "licence": {"code": "Apache-2.0", "weights": self.checkpoint.licence},
+            "parameters": {
+                name: sum(weight.numel() for weight in module.parameters())
+                for name, module in model.named_children()
+            },
+            "image_size": model.config.image_size,
+            "max_tokens": model.config.max_tokens,
+            "temperatures": self.checkpoint.temperatures,
+            "provenance": self.checkpoint.provenance,
+        }
+
+    def open_photo(self, image: Photo, box: Box = WHOLE) -> np.ndarray:
+        """The photo as `predict` reads it, or a part of it: see `dermmm.preprocess.open_photo`.
+
+        Returns (H, W, 3) uint8.
+        """
+        return np.asarray(open_photo(image, box))
+
     def predict(
         self, image: Photo | None = None, text: str | None = None, explain: bool = True
     ) -> Prediction:
@@ -60,106 +104,163 @@ class Predictor:
             FileNotFoundError: ``image`` is a path where nothing is.
             ValueError: neither was given, the text has no words, or the photo cannot be read.
         """
+        case = self._read(image, text)
+        (prediction,) = self._answer([case], explain)
+        return prediction
+
+    def predict_many(
+        self, images: Sequence[Photo | None], texts: Sequence[str | None]
+    ) -> list[Prediction | ValueError | OSError]:
+        """Answer B cases together, without explanations.
+
+        Args:
+            images, texts: one each a case, or None, as for `predict`.
+
+        Returns:
+            for each case its answer, or what `predict` would have raised. It is what `predict`
+            answers but for rounding (1e-5).
+
+        Raises:
+            ValueError: there are not as many photos as texts.
+        """
+        if len(images) != len(texts):
+            raise ValueError(
+                f"got {len(images)} photos and {len(texts)} texts; give one each a case"
+            )
+        results: list[Prediction | ValueError | OSError] = []
+        alike: dict[str, list[tuple[int, Case]]] = {}  # a batch has the same inputs in every case
+        for place, (image, text) in enumerate(zip(images, texts, strict=True)):
+            try:
+                case = self._read(image, text)
+                alike.setdefault(case.answer, []).append((place, case))
+                results.append(ValueError("not answered"))
+            except (ValueError, OSError) as error:
+                results.append(error)
+        for cases in alike.values():
+            predictions = self._answer([case for _, case in cases], explain=False)
+            for (place, _), prediction in zip(cases, predictions, strict=True):
+                results[place] = prediction
+        return results
+
+    def effects(self, image: Photo | None = None, text: str | None = None) -> Effects:
+        """Tell what the answer's first condition owes to each phrase of the text and each region of
+        the photo, and test the case's map and word weights by deletion.
+
+        Takes some fifteen times as long as an answer does. Arguments and errors are as in `predict`.
+        """
+        case = self._read(image, text)
+        return occlusion.effects(self.checkpoint, case.answer, case.pixels, case.text)
+
+    def _read(self, image: Photo | None, text: str | None) -> Case:
+        """Check and decode what was given; raises as `predict` does."""
         if image is None and text is None:
             raise ValueError("got neither photo nor description; give at least one of them")
         if text is not None:
             _check_text(text)
-        model, tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
         photo = None if image is None else open_photo(image)
-        pixels = None if photo is None else square(photo, model.config.image_size)[None]
-        token_ids, token_mask = (None, None) if text is None else tokenizer([text])
+        size = self.checkpoint.model.config.image_size
+        return Case(photo, None if photo is None else square(photo, size), text)
+
+    def _answer(self, cases: Sequence[Case], explain: bool) -> list[Prediction]:
+        """Answer cases that have the same inputs; with ``explain`` a single one."""
+        assert len(cases) == 1 or not explain
+        model, tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
+        pixels = [case.pixels for case in cases if case.pixels is not None]
+        texts = [case.text for case in cases if case.text is not None]
+        token_ids, token_mask = tokenizer(texts) if texts else (None, None)
         with torch.inference_mode():
-            images = None if pixels is None else normalise(torch.from_numpy(pixels.copy()))
+            images = normalise(torch.from_numpy(np.stack(pixels))) if pixels else None
             output = model(images, token_ids, token_mask)
 
-        temperatures = self.checkpoint.temperatures
-
-        def calibrated(logits: torch.Tensor, answer: str) -> np.ndarray:
-            values = probabilities(logits, temperatures[answer])[0].double().numpy()
-            return np.where(torch.isinf(logits[0]).numpy(), np.nan, values)
-
         answers: dict[str, np.ndarray | None] = {
-            "image": None if photo is None else calibrated(output.image_logits, "image"),
-            "text": None if text is None else calibrated(output.text_logits, "text"),
+            "image": self._calibrated(output.image_logits, "image") if pixels else None,
+            "text": self._calibrated(output.text_logits, "text") if texts else None,
         }
-        alone = [values for values in answers.values() if values is not None]
         # A photo or text alone is answered by its own head, which beats the fused head with an
         # absent token on validation (docs/training-log.md).
+        alone = answers.get(cases[0].answer)
         fused = (
-            calibrated(output.fused_logits, "fused") if len(alone) == 2 else np.nan_to_num(alone[0])
+            self._calibrated(output.fused_logits, "fused")
+            if alone is None
+            else np.nan_to_num(alone)
         )
-
-        explanation = None
-        if explain:
-            side = grid_side(model.config.image_size)
-            top = int(fused.argmax())
-            looks = output.words_on_patches[0]  # (T, N)
-            attention, weights = None, None
-            if photo is not None and text is not None:
-                weights = token_weights(output.patches_on_words[0])
-                attention = photo_attention(looks, weights, side)
-            elif photo is not None:
-                attention = grid(evidence_weights(output.patch_evidence[0], top), side)
-            else:
-                weights = evidence_weights(output.token_evidence[0], top)
-            explanation = Explanation(
-                photo=None if photo is None else np.asarray(photo),
-                attention=attention,
-                description=text,
-                words=()
-                if text is None or weights is None
-                else explain_words(
-                    text, tokenizer, weights, None if photo is None else looks, side
-                ),
-            )
+        cautions = self._cautions(pixels, texts, output, answers)
+        explanation = self._explanation(cases[0], output, fused[0]) if explain else None
         abstention = self.checkpoint.abstention
-        image_weight = float(output.gate[0, 0])
-        return Prediction(
-            conditions=self.checkpoint.conditions,
-            by_modality={**answers, "fused": fused},
-            gate=Gate(image=image_weight, text=1.0 - image_weight),
-            explanation=explanation,
-            model=self.identity,
-            prediction_set=self._set(answers, fused),
-            set_coverage=None if abstention is None else abstention.coverage,
-            cautions=self._cautions(pixels, text, output, answers),
-        )
+        predictions = []
+        for b, case in enumerate(cases):
+            image_weight = float(output.gate[b, 0])
+            by_modality = {
+                name: None if values is None else values[b]
+                for name, values in (*answers.items(), ("fused", fused))
+            }
+            predictions.append(
+                Prediction(
+                    conditions=self.checkpoint.conditions,
+                    by_modality=by_modality,
+                    gate=Gate(image=image_weight, text=1.0 - image_weight),
+                    explanation=explanation,
+                    model=self.identity,
+                    prediction_set=self._set(case.answer, fused[b]),
+                    set_coverage=None if abstention is None else abstention.coverage,
+                    cautions=cautions[b],
+                )
+            )
+        return predictions
 
-    def _set(self, answers: Mapping[str, np.ndarray | None], fused: np.ndarray) -> tuple[str, ...]:
+    def _calibrated(self, logits: torch.Tensor, answer: str) -> np.ndarray:
+        """(B, K) probabilities, NaN where the modality never learned the condition."""
+        values = probabilities(logits, self.checkpoint.temperatures[answer]).double().numpy()
+        return np.where(torch.isinf(logits).numpy(), np.nan, values)
+
+    def _explanation(self, case: Case, output: FusionOutput, fused: np.ndarray) -> Explanation:
+        """Where the model looked, from what it says of that case alone."""
+        side = grid_side(self.checkpoint.model.config.image_size)
+        attention, weights = case_weights(output, case.answer, int(fused.argmax()), side)
+        words: tuple[Word, ...] = ()
+        if case.text is not None and weights is not None:
+            looks = None if case.photo is None else output.words_on_patches[0]
+            words = explain_words(case.text, self.checkpoint.tokenizer, weights, looks, side)
+        photo = None if case.photo is None else np.asarray(case.photo)
+        return Explanation(photo, attention, case.text, words)
+
+    def _set(self, answer: str, fused: np.ndarray) -> tuple[str, ...]:
         """The names of the prediction set; none where the checkpoint has no thresholds."""
         if self.checkpoint.abstention is None:
             return ()
-        given = [name for name, values in answers.items() if values is not None]
-        rule = self.checkpoint.abstention.sets["fused" if len(given) == 2 else given[0]]
+        rule = self.checkpoint.abstention.sets[answer]
         return tuple(self.conditions[i] for i in prediction_set(fused, rule))
 
     def _cautions(
         self,
-        pixels: np.ndarray | None,
-        text: str | None,
+        pixels: Sequence[np.ndarray],
+        texts: Sequence[str],
         output: FusionOutput,
         answers: Mapping[str, np.ndarray | None],
-    ) -> tuple[str, ...]:
-        """Why not to trust the answer: keys of `dermmm.prediction.CAUTIONS`."""
+    ) -> list[tuple[str, ...]]:
+        """Why not to trust each answer: keys of `dermmm.prediction.CAUTIONS`."""
         abstention = self.checkpoint.abstention
+        count = len(output.gate)
         if abstention is None:
-            return ()
-        scores: dict[str, float] = {}
+            return [()] * count
+        scores: dict[str, Sequence[float] | np.ndarray] = {}  # (B,) each
         by_photo, by_text = (
-            None if values is None else np.nan_to_num(values)[None] for values in answers.values()
+            None if values is None else np.nan_to_num(values) for values in answers.values()
         )
-        if pixels is not None and by_photo is not None:
+        if by_photo is not None:
             features, logits = output.pooled_image.numpy(), output.image_logits.numpy()
-            found = abstention.photo_scores(pixels, features, logits, by_photo)
-            scores |= {name: float(values[0]) for name, values in found.items()}
-        if text is not None:
-            scores["words unknown"] = tokens_per_word(self.checkpoint.tokenizer, text)
-        cautions = abstention.above_limit(scores)
-        if by_photo is None or by_text is None:
-            return cautions
-        if modalities_disagree(by_photo, by_text, abstention.sets)[0]:
-            cautions += ("modalities disagree",)
-        return cautions
+            scores |= abstention.photo_scores(np.stack(pixels), features, logits, by_photo)
+        if by_text is not None:
+            tokenizer = self.checkpoint.tokenizer
+            scores["words unknown"] = [tokens_per_word(tokenizer, text) for text in texts]
+        disagree = np.zeros(count, dtype=bool)
+        if by_photo is not None and by_text is not None:
+            disagree = modalities_disagree(by_photo, by_text, abstention.sets)
+        return [
+            abstention.above_limit({name: float(values[b]) for name, values in scores.items()})
+            + (("modalities disagree",) if disagree[b] else ())
+            for b in range(count)
+        ]
 
 
 def _check_text(text: str) -> None:

@@ -7,6 +7,7 @@ they are scaled and normalised. Training adds augmentation to it and nothing els
 from __future__ import annotations
 
 import io
+import math
 from os import PathLike
 from pathlib import Path
 from typing import Union
@@ -27,31 +28,42 @@ DISPLAY_SIDE = 1024  # longest side of the photo that is kept for showing
 MEAN, STD = 0.5, 0.25
 
 Photo = Union[Image.Image, np.ndarray, str, PathLike, bytes]  # noqa: UP007  (isinstance-free alias)
+Box = tuple[float, float, float, float]  # top, left, bottom, right: shares of height and width
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
-def open_photo(photo: Photo) -> Image.Image:
+def open_photo(photo: Photo, box: Box = WHOLE) -> Image.Image:
     """Decode a photo: first frame, upright, RGB, longest side at most `DISPLAY_SIDE`.
 
     The result is rebuilt from pixels and carries no metadata. Transparent parts become white.
 
     Args:
         photo: a PIL image; an array (H, W, 3) or (H, W) of uint8; a path; or a file's bytes.
+        box: the part of the upright photo to return, cut out before scaling, so that a small spot
+            of a large photo keeps its detail.
 
     Raises:
         FileNotFoundError: the path does not exist.
-        ValueError: not a photo that can be read; says what was got and what is expected.
+        ValueError: not a photo that can be read, or a part that is too small or not within it;
+            says what was got and what is expected.
     """
+    top, left, bottom, right = box
+    if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
+        raise ValueError(
+            f"got the part {box} of a photo; expected top, left, bottom, right in 0..1, in order"
+        )
     if isinstance(photo, np.ndarray):
         photo = _from_array(photo)
     content = b"" if isinstance(photo, Image.Image) else _read(photo)
     try:
         if isinstance(photo, Image.Image):
-            return _upright_rgb(photo)
+            return _upright_rgb(photo, box)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_size(image.size)
             # JPEG only: decode at a fraction of the size when that still covers what we keep.
-            image.draft("RGB", (DISPLAY_SIDE, DISPLAY_SIDE))
-            return _upright_rgb(image)
+            side = math.ceil(DISPLAY_SIDE / max(bottom - top, right - left))
+            image.draft("RGB", (side, side))
+            return _upright_rgb(image, box)
     except UnidentifiedImageError:
         raise ValueError(
             f"the file is not a photo that can be read; expected one of {', '.join(FORMATS)}"
@@ -114,9 +126,16 @@ def _read(photo: object) -> bytes:
     return content
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _upright_rgb(image: Image.Image, box: Box) -> Image.Image:
     _check_size(image.size)
     image = ImageOps.exif_transpose(image)
+    if box != WHOLE:
+        top, left, bottom, right = box
+        width, height = image.size
+        image = image.crop(
+            (round(left * width), round(top * height), round(right * width), round(bottom * height))
+        )
+        _check_size(image.size)
     if image.mode.startswith(("I", "F")):  # 16- and 32-bit greyscale: scale to 8 bits
         values = np.asarray(image, dtype=np.float64)
         values = np.nan_to_num(values, posinf=0, neginf=0)

@@ -23,6 +23,7 @@ from dermmm import (
     Word,
 )
 from dermmm.conditions import NAMES
+from tests.made_metrics import METRICS
 
 GRID = 7
 # What real models never learned differs between photo and text; so it does here.
@@ -35,10 +36,23 @@ class FakePredictor:
 
     conditions = NAMES
     identity = ModelIdentity("0.0-fake", hashlib.sha256(b"fake").hexdigest())
+    card: Mapping[str, Any] = {
+        "licence": {"code": "Apache-2.0", "weights": "CC-BY-NC-SA-4.0"},
+        "parameters": {"image_encoder": 4_000_000, "text_encoder": 1_700_000, "fusion": 988_000},
+        "image_size": 160,
+        "max_tokens": 128,
+        "temperatures": {"image": 1.0, "text": 0.9, "fused": 0.7},
+        "provenance": {
+            "preset": "fake",
+            "data": hashlib.sha256(b"no data").hexdigest(),
+            "commit": "0" * 40,
+            "initialisation": "none",
+        },
+    }
 
     def __init__(self, metrics: Mapping[str, Any] | None = None) -> None:
         self.calls: list[tuple[Any, str | None]] = []
-        self.metrics = metrics or {}
+        self.metrics = METRICS if metrics is None else metrics
 
     def effects(self, image: Any = None, text: str | None = None) -> Effects:
         prediction = self.predict(image, text)
@@ -63,6 +77,15 @@ class FakePredictor:
             photo_deletion=None if image is None else Deletion(0.2, 0.3),
             words_deletion=None if not text else Deletion(0.4, 0.3),
         )
+
+    def open_photo(
+        self, image: Any, box: tuple[float, float, float, float] = (0, 0, 1, 1)
+    ) -> np.ndarray:
+        photo = _decode(image)
+        top, left, bottom, right = (
+            round(share * side) for share, side in zip(box, photo.shape[:2] * 2, strict=True)
+        )
+        return photo[top:bottom, left:right]
 
     def predict(
         self, image: Any = None, text: str | None = None, explain: bool = True

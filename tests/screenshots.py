@@ -1,7 +1,7 @@
-"""Pictures of the page: python -m tests.screenshots --out DIR [--checkpoints DIR]
+"""Pictures of every tab: python -m tests.screenshots --out DIR [--checkpoints DIR]
 
-Output: light.png, dark.png, phone.png (an answer to a drawing), empty.png. Takes under a minute.
-Without --checkpoints the answers come from a fake and mean nothing.
+Output: empty.png, and TAB-light.png, TAB-dark.png, TAB-phone.png for each tab, each with an example
+in it. Takes two minutes. Without --checkpoints the answers come from a fake and mean nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from demo import content
 from demo.panels import Predictor
 from demo.ui import build_demo, launch_settings
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+TABS = {
+    "examine": content.EXAMINE,
+    "what-if": content.WHAT_IF,
+    "teach": content.TEACH,
+    "batch": content.BATCH,
+    "model": content.MODEL,
+}
 
 
 @contextmanager
@@ -52,16 +60,26 @@ def open_page(browser: Browser, address: str, **context: Any) -> Page:
 
 
 def choose_example(page: Page, index: int) -> None:
-    """Click an example and wait for its answer."""
+    """Click an example and wait for its answer; where the model abstains, ask for it."""
     page.locator(".dm-example").nth(index).click()
     page.locator("#answer .dm-answer").wait_for()
+    if page.locator("#answer .dm-would").count():
+        page.locator("#answer .dm-would > summary").click()
+    page.locator("#effects .dm-effects:not(.dm-loading)").wait_for()
     page.locator("#identity .dm-identity").wait_for()
     page.locator("#chart .main-svg").first.wait_for()
     page.wait_for_timeout(600)  # plotly and images settle
 
 
+def open_tab(page: Page, tab: str) -> None:
+    """Go to a tab, one of `TABS`, and wait until nothing on it is still being made."""
+    page.get_by_role("tab", name=TABS[tab], exact=True).click()
+    page.locator(".dm-ghost:visible").first.wait_for(state="detached")
+    page.wait_for_timeout(1500)  # plotly draws, images arrive
+
+
 def main(out: Path, checkpoints: str | None, example: int = 0) -> None:
-    """Write the four pictures into ``out``."""
+    """Write the pictures into ``out``."""
     from playwright.sync_api import sync_playwright
 
     executable = chromium()
@@ -85,7 +103,10 @@ def main(out: Path, checkpoints: str | None, example: int = 0) -> None:
         ):
             page = open_page(browser, address, **context)
             choose_example(page, example)
-            page.screenshot(path=out / f"{name}.png", full_page=True)
+            for tab in TABS:
+                open_tab(page, tab)
+                page.screenshot(path=out / f"{tab}-{name}.png", full_page=True)
+            page.context.close()
         browser.close()
 
 

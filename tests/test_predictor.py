@@ -270,6 +270,43 @@ def test_modalities_disagree_where_their_sets_say_so(
     assert found == ({False} if threshold else {True}) or found == {True, False}
 
 
+@pytest.mark.parametrize("model", ["predictor", "cautious_predictor"])
+def test_many_cases_are_answered_as_each_alone(
+    model: str, request: pytest.FixtureRequest, photo: Image.Image
+) -> None:
+    predictor: Predictor = request.getfixturevalue(model)
+    turned = photo.rotate(180)
+    cases: list[tuple[Any, str | None]] = [
+        *((photo, TEXT), (None, TEXT), (turned, None), (b"no", "rash"), (None, "itchy")),
+        *((None, None), (turned, "a brown mole on the back"), (None, "?!"), (photo, None)),
+        *(("nowhere.jpg", None), (None, "word " * 40), (photo, "xqzvkjwfp wjfpqzzzx")),
+    ]
+    answers = predictor.predict_many(*zip(*cases, strict=True))
+    assert len(answers) == len(cases)
+    for case, answer in zip(cases, answers, strict=True):
+        if isinstance(answer, Exception):
+            with pytest.raises(type(answer)) as refused:
+                predictor.predict(*case)
+            assert str(refused.value) == str(answer)
+            continue
+        alone = predictor.predict(*case, explain=False)
+        assert answer.explanation is None
+        assert answer.by_modality.keys() == alone.by_modality.keys()
+        for name, values in alone.by_modality.items():
+            assert (answer.by_modality[name] is None) == (values is None)
+            if values is not None:
+                assert answer.by_modality[name] == pytest.approx(values, abs=1e-5, nan_ok=True)
+        assert answer.gate.image == pytest.approx(alone.gate.image, abs=1e-5)
+        assert (answer.prediction_set, answer.cautions) == (alone.prediction_set, alone.cautions)
+    assert sum(isinstance(answer, Exception) for answer in answers) == 4
+
+
+def test_many_cases_need_a_photo_and_a_text_each(predictor: Predictor) -> None:
+    assert predictor.predict_many([], []) == []
+    with pytest.raises(ValueError, match="got 1 photos and 2 texts"):
+        predictor.predict_many([None], ["rash", "rash"])
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "neither": ({}, "got neither photo nor description; give at least one"),
     "empty text": ({"text": ""}, "empty; write a few words, or give only a photo"),

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from dermmm.calibration import ANSWERS
 from dermmm.outside import QUALITY, SCORES, STRANGE
-from training.faithfulness import COLOURS, add_with_ribbon
-from training.section import Section, table, with_interval
+from training.faithfulness import add_with_ribbon
+from training.section import COLOURS, DASHES, OF_ANSWER, SYMBOLS, Section, table, with_interval
 
 NOT_MEASURED = "not measured"
 
@@ -167,18 +166,23 @@ def _cell(interval: dict[str, float] | None, digits: int = 3) -> str:
 
 def _coverage_figure(summary: dict[str, Any]) -> go.Figure:
     figure = go.Figure()
-    for answer, colour in zip(ANSWERS, COLOURS, strict=False):
-        one = summary["sets"][answer]
-        rows = {
-            "all": one,
-            **one["by_part"],
-            **{f"sets of {k}": v for k, v in one["by_size"].items()},
+    sets = summary["sets"]
+    by_answer = {
+        answer: {
+            "all": sets[answer],
+            **sets[answer]["by_part"],
+            **{f"sets of {size}": row for size, row in sets[answer]["by_size"].items()},
         }
+        for answer in OF_ANSWER
+    }
+    names = list(dict.fromkeys(name for rows in by_answer.values() for name in rows))
+    names.sort(key=lambda name: name.startswith("sets of"))  # a source that one answer lacks
+    for beside, (answer, rows) in enumerate(by_answer.items()):
         rows = {name: row for name, row in rows.items() if row["coverage"]}
         values = [row["coverage"] for row in rows.values()]
         figure.add_scatter(
             x=[value["value"] for value in values],
-            y=list(rows),
+            y=[names.index(name) + 0.25 * (beside - 1) for name in rows],
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -186,24 +190,28 @@ def _coverage_figure(summary: dict[str, Any]) -> go.Figure:
                 "arrayminus": [value["value"] - value["low"] for value in values],
             },
             mode="markers",
-            marker={"color": colour, "size": 9},
+            marker={"color": OF_ANSWER[answer], "size": 8, "symbol": SYMBOLS[answer]},
             name=answer,
         )
     figure.add_vline(x=summary["coverage"], line_dash="dash", line_color="#555555")
     return figure.update_layout(
         template="plotly_white",
         width=900,
-        height=640,
+        height=760,
         title="Coverage of prediction sets, by group of test cases",
         xaxis_title="share of sets that hold the truth (dashed: promised)",
-        yaxis={"autorange": "reversed"},
-        scattermode="group",
+        yaxis={
+            "autorange": "reversed",
+            "tickvals": list(range(len(names))),
+            "ticktext": names,
+            "zeroline": False,
+        },
     )
 
 
 def _risk_figure(summary: dict[str, Any]) -> go.Figure:
     figure = go.Figure()
-    for answer, colour in zip(ANSWERS, COLOURS, strict=False):
+    for answer, colour in OF_ANSWER.items():
         add_with_ribbon(
             figure,
             answer,
@@ -211,6 +219,7 @@ def _risk_figure(summary: dict[str, Any]) -> go.Figure:
             summary["risk"][answer]["accuracy"],
             colour,
         )
+        figure.data[-1].marker.symbol = SYMBOLS[answer]
     return figure.update_layout(
         template="plotly_white",
         width=900,
@@ -224,12 +233,13 @@ def _risk_figure(summary: dict[str, Any]) -> go.Figure:
 def _score_figure(name: str, histogram: dict[str, Any]) -> go.Figure:
     figure = go.Figure()
     edges = np.array(histogram["edges"])
-    for (family, shares), colour in zip(histogram["shares"].items(), COLOURS, strict=False):
+    styles = zip(histogram["shares"].items(), COLOURS, DASHES, strict=False)
+    for (family, shares), colour, dash in styles:
         figure.add_scatter(
             x=(edges[1:] + edges[:-1]) / 2,
             y=[100 * share for share in shares],
             mode="lines",
-            line={"color": colour, "shape": "hvh"},
+            line={"color": colour, "shape": "hvh", "dash": dash},
             name=family,
         )
     figure.add_vline(x=histogram["limit"], line_dash="dash", line_color="#555555")

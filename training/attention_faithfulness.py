@@ -44,7 +44,6 @@ import pandas as pd
 import torch
 from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
-from scipy.integrate import trapezoid
 from torch import nn
 
 from dermmm import checkpoint
@@ -53,14 +52,14 @@ from dermmm.checkpoint import Checkpoint
 from dermmm.conditions import NAMES
 from dermmm.explain import evidence_weights, explain_words, photo_attention, token_weights
 from dermmm.fusion import FusionOutput
-from dermmm.image_encoder import STRIDE, grid_side
+from dermmm.image_encoder import grid_side
 from dermmm.model import DermModel
+from dermmm.occlusion import area_under, cell_of_pixels, removal_masks, removal_order
 from dermmm.preprocess import normalise
 from dermmm.tokenizer import Tokenizer
 from training.dataset import cases_with_text, pack_photos, read_manifest, read_texts
 from training.degrade import degrade
 from training.faithfulness import (
-    COLOURS,
     add_with_ribbon,
     fuse_all,
     mean_interval,
@@ -69,7 +68,7 @@ from training.faithfulness import (
     text_states,
 )
 from training.features import BATCH, photo_patches
-from training.section import Section, table, with_interval
+from training.section import COLOURS, Section, table, with_interval
 from training.stage import Stage, run_stage
 
 NAME = "attention_faithfulness"
@@ -293,24 +292,6 @@ def word_weights(asked: Asked, first: torch.Tensor) -> dict[str, list[np.ndarray
 # --- removal --------------------------------------------------------------------------------------
 
 
-def removal_order(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N,) parts by falling weight, equal ones by chance."""
-    shuffled = rng.permutation(len(weights))
-    return shuffled[np.argsort(-weights[shuffled], kind="stable")]
-
-
-def removal_masks(orders: Sequence[np.ndarray], shares: np.ndarray) -> np.ndarray:
-    """Which parts are gone after each share (L,) of each order: (L, B, most parts) bool.
-
-    A case's number of removed parts is rounded; beyond its own parts the mask is False.
-    """
-    masks = np.zeros((len(shares), len(orders), max(map(len, orders))), dtype=bool)
-    for case, order in enumerate(orders):
-        for step, share in enumerate(shares):
-            masks[step, case, order[: round(share * len(order))]] = True
-    return masks
-
-
 def remove_cells(asked: Asked, kind: str) -> Remove | None:
     """Removes cells of the patch grid from photos: each then shows the worsened photo."""
     photos = asked.cases.photos
@@ -327,12 +308,6 @@ def remove_cells(asked: Asked, kind: str) -> Remove | None:
         return np.stack([asked.probability(patches=one) for one in np.split(flat, len(masks))])
 
     return remove
-
-
-def cell_of_pixels(size: int) -> np.ndarray:
-    """(S, S) which cell of the patch grid, in row-major order, lies over each pixel."""
-    line = np.arange(size) // STRIDE
-    return line[:, None] * grid_side(size) + line
 
 
 def remove_words(asked: Asked) -> Remove | None:
@@ -408,11 +383,6 @@ def judge(
         "area": mean_interval(area, groups),
         "less random": mean_interval(area - area_under(chance, shares), groups),
     }
-
-
-def area_under(curve: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(B,) area under each case's curve (L, B) over shares (L,) of 0..1, by trapezoids."""
-    return trapezoid(curve, shares, axis=0)
 
 
 def random_model(model: DermModel, photos: np.ndarray | None, seed: int) -> DermModel:

@@ -33,7 +33,6 @@ from scipy.stats import t as student
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -41,10 +40,11 @@ from tqdm import tqdm
 from dermmm.conditions import NAMES, says_a_name_or_code
 from dermmm.describe import BODY_FINDINGS, SKIN_FINDINGS, VOICES, Facts, describe
 from training.dataset import cases_with_text, read_manifest, read_texts
+from training.linear import logistic_regression
 from training.marked_text import between_markers
-from training.scoring import score
+from training.scoring import balanced_accuracy, score
 from training.stage import Stage, write_whole
-from training.text_baseline import logistic_regression, tfidf_vectorizer
+from training.text_baseline import tfidf_vectorizer
 from training.unstructure import facts_as_features, facts_of, mentioned_in
 
 NAME = "audit"
@@ -459,7 +459,7 @@ def shuffled_labels(corpus: Corpus, config: AuditConfig) -> list[Figure]:
     for _ in range(config.permutations):
         labels = rng.permutation(of_groups)[group]
         answers = guess(words, corpus.case, labels, corpus.folds)
-        values.append(balanced_accuracy_score(labels, answers))
+        values.append(balanced_accuracy(answers, labels))
     mean = float(np.mean(values))
     spread = float(np.std(values, ddof=1) / np.sqrt(len(values)))
     half = spread * float(student.ppf(0.9995, len(values) - 1))

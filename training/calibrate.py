@@ -6,7 +6,9 @@ The temperature of the photo answer is fitted on validation photos, that of the 
 validation texts, that of the fused answer on true validation pairs. Only half of the groups of each
 serve: the other half is kept for the thresholds of `training.abstention`, whose promise needs cases
 that no temperature was fitted on. Settings of earlier stages were chosen on all of validation, so
-the promise is approximate; the coverage on test is the evidence. Writes `OUT/checkpoint`.
+the promise is approximate; the coverage on test is the evidence. Writes `OUT/checkpoint`, without
+the limits and scores that later stages add to it, and removes the summaries of the stages that
+measured an earlier one, so that they run again. 0.2 minutes with `--preset cpu` on two idle cores.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from dermmm import __version__, checkpoint
 from dermmm.calibration import fit_temperature
 from dermmm.checkpoint import Checkpoint
 from dermmm.conditions import NAMES
-from training import fusion
+from training import fusion, image_classifier, text_pretraining
 from training.answers import answer_rows
 from training.dataset import cases_with_text, condition_index, fingerprint, read_manifest
-from training.stage import Stage, run_stage
+from training.stage import SYNTHETIC, Stage, forget_measurements, read_summary, run_stage
 
 NAME = "calibrate"
 
@@ -56,6 +58,7 @@ def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
         known &= torch.from_numpy(first_half(rows["group"].to_numpy()))
         temperatures[answer] = fit_temperature(values[known], targets[known])
         cases[answer] = int(known.sum())
+    forget_measurements(out)
     checkpoint.save(
         Checkpoint(
             model=model,
@@ -66,6 +69,8 @@ def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
             provenance={
                 "preset": config.preset,
                 "data": fingerprint(data),
+                "synthetic_texts": fingerprint(data, SYNTHETIC),
+                "started_from": started_from(out),
                 "commit": _commit(),
                 "initialisation": "random; no pretrained weights of any kind",
             },
@@ -74,6 +79,21 @@ def main(config: CalibrateConfig, data: Path, out: Path) -> dict[str, object]:
         out / "checkpoint",
     )
     return {"temperature": temperatures, "cases": cases}
+
+
+def started_from(out: Path) -> dict[str, str]:
+    """Part -> SHA-256 of the checkpoint that it came from; no part that began at random weights.
+
+    A chain of checkpoints, each naming the one before it, ends at one that names none.
+    """
+    stages = {"image_encoder": image_classifier.NAME, "text_encoder": text_pretraining.NAME}
+    summaries = {part: read_summary(out, name) for part, name in stages.items()}
+    return {
+        part: said[how]
+        for part, said in summaries.items()
+        for how in ("started_from", "taken_from")
+        if how in said
+    }
 
 
 def first_half(groups: np.ndarray) -> np.ndarray:

@@ -11,12 +11,11 @@ import json
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction import DictVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import make_pipeline
 
 from dermmm.conditions import NAMES
 from training.dataset import condition_index
+from training.linear import linear_probe, logistic_regression, spread
 
 AGES = ("age", "age_approx")  # fields that hold years, by source
 AGE_BAND = 10  # years
@@ -52,26 +51,21 @@ def metadata_only(train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     A logistic regression with balanced classes, fitted on the ``train`` rows. Since field names are
     the source's own, it knows the source, as a reader of the descriptions does.
     """
-    classifier = make_pipeline(
-        DictVectorizer(), LogisticRegression(class_weight="balanced", max_iter=1000)
-    )
-    return _spread(classifier.fit(facts(train), condition_index(train)), facts(rows))
+    classifier = make_pipeline(DictVectorizer(), logistic_regression(strength=1.0))
+    return spread(classifier.fit(facts(train), condition_index(train)), facts(rows))
 
 
-def linear_probe(
+def probe_answers(
     train: np.ndarray, conditions: np.ndarray, features: np.ndarray, shuffle: int | None = None
 ) -> np.ndarray:
-    """Answers of a logistic regression on frozen features (cases, D).
+    """Answers of a linear probe on frozen features (cases, D).
 
     With ``shuffle``, a seed, the training conditions are dealt out at random: what is left above
     chance then comes from the protocol and not from the features.
     """
     if shuffle is not None:
         conditions = np.random.default_rng(shuffle).permutation(conditions)
-    classifier = make_pipeline(
-        StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=200)
-    )
-    return _spread(classifier.fit(train, conditions), features)
+    return spread(linear_probe().fit(train, conditions), features)
 
 
 def shuffled_texts(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -94,11 +88,3 @@ def label_matched(photos: pd.DataFrame, texts: pd.DataFrame, seed: int = 0) -> p
     of = texts.groupby("condition")["text_path"].agg(list)
     pairs = photos[photos["condition"].isin(of.index)]
     return pairs.assign(text_path=[str(rng.choice(of[name])) for name in pairs["condition"]])
-
-
-def _spread(classifier: Pipeline, features: object) -> np.ndarray:
-    """(cases, K) probabilities, 0 at conditions that the classifier never saw."""
-    known = classifier.predict_proba(features)
-    values = np.zeros((len(known), len(NAMES)))
-    values[:, classifier.classes_] = known
-    return values

@@ -20,6 +20,9 @@ from dermmm.conditions import INDEX, NAMES
 from dermmm.preprocess import open_photo, square
 from training.stage import processes
 
+# Fitzpatrick's skin types in the groups that results are told for.
+SKIN_TYPES = {"I–II": ("I", "II"), "III–IV": ("III", "IV"), "V–VI": ("V", "VI")}
+
 
 def read_manifest(data: Path) -> pd.DataFrame:
     """Read the manifest that `training.clean` wrote: one row a case, every cell a string.
@@ -35,9 +38,13 @@ def read_manifest(data: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def fingerprint(data: Path) -> str:
-    """SHA-256 of the manifest: which photos and facts, in which splits, a model was trained on."""
-    return hashlib.sha256((data / "manifest.csv").read_bytes()).hexdigest()
+def fingerprint(data: Path, name: str = "manifest.csv") -> str:
+    """SHA-256 of a file of the data, "" where there is none.
+
+    That of the manifest says which photos and facts, in which splits, a model was trained on.
+    """
+    path = data / name
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def condition_index(rows: pd.DataFrame) -> np.ndarray:

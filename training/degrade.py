@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
+
+from dermmm.occlusion import blurred
 
 SMALLEST = 2  # pixels a side that "coarse" leaves of a photo at strength 1
 OVEREXPOSED = 10.0  # how many times brighter "bright" is at strength 1
@@ -71,12 +73,6 @@ def cut(text: str, share: float, place: float) -> str:
     return " ".join(words[start : start + kept])
 
 
-def _blur(pixels: np.ndarray, strength: float) -> np.ndarray:
-    # squared: the first pixels of blur cost the most detail, so that even steps take about as much
-    deviation = float(strength) ** 2 * pixels.shape[1] / 4
-    return _each(pixels, lambda photo: photo.filter(ImageFilter.GaussianBlur(deviation)))
-
-
 def _coarse(pixels: np.ndarray, strength: float) -> np.ndarray:
     size = pixels.shape[1]
     few = max(1, round(size ** (1 - strength) * SMALLEST**strength))
@@ -110,7 +106,7 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 _KINDS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    "blur": _blur,
+    "blur": blurred,
     "grey": _grey,
     "dark": _dark,
     "bright": _bright,

@@ -46,7 +46,7 @@ from training.image_classifier import ImageClassifier
 from training.loop import LoopConfig, Step, fit, weighted
 from training.objectives import balanced_softmax, distillation, log_prior
 from training.scoring import paired_difference, score
-from training.section import Section, table, with_interval
+from training.section import BLUE, Section, table, with_interval
 from training.source_shortcut import classify
 from training.stage import MADE, Stage, load_module, processes, run, save_module, stage_parser
 
@@ -223,7 +223,7 @@ def _bars(rows: dict[str, Any]) -> go.Figure:
             "array": [one["high"] - one["value"] for one in found],
             "arrayminus": [one["value"] - one["low"] for one in found],
         },
-        marker_color="#0072B2",
+        marker_color=BLUE,
     )
     figure.update_layout(title="Teachers, ensemble and student (clinical validation photos)")
     figure.update_yaxes(title="balanced accuracy, with 95 % interval", rangemode="tozero")

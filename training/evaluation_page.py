@@ -12,13 +12,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dermmm.conditions import NAMES
-from training.evaluate import ALONE, CONTROL, LABEL_MATCHED, PHOTO_KINDS, SKIN_TYPES
-from training.section import Section, table, with_interval
+from training.dataset import SKIN_TYPES
+from training.evaluate import ALONE, CONTROL, LABEL_MATCHED, MEASURED_PAIRS, PHOTO_KINDS
+from training.section import OF_ANSWER, SYMBOLS, Section, table, with_interval
 
 NOT_MEASURED = "not measured"
 COMMAND = "`python -m training.evaluate`"
 ANSWERS = {"image": "photo alone", "text": "text alone", "fused": "both"}
-COLOURS = {"image": "#0072B2", "text": "#E69F00", "fused": "#009E73"}  # Okabe and Ito
 WIDTH = 900
 
 HEADLINE = (
@@ -122,8 +122,10 @@ interval holds 0. From {COMMAND}."""
 
 
 def pairs(metrics: dict[str, Any]) -> Section:
-    """Pairs by source, among one source's own conditions, and matched by label."""
+    """Pairs of measured conditions, by source, among one source's own, and matched by label."""
     names = [name for name in metrics["rows"] if name.startswith("both, true pairs, ")]
+    if f"both, {MEASURED_PAIRS}" in metrics["rows"]:
+        names.insert(0, f"both, {MEASURED_PAIRS}")
     parts = [name.removeprefix("both, ") for name in names]
     true = [
         row
@@ -245,7 +247,7 @@ def conditions(metrics: dict[str, Any]) -> Section:
                 "arrayminus": [interval["value"] - interval["low"] for interval in intervals],
             },
             mode="markers",
-            marker={"size": 9, "color": COLOURS["image"]},
+            marker={"size": 9, "color": OF_ANSWER["image"]},
         )
     )
     figure.update_layout(
@@ -277,8 +279,11 @@ def calibration(metrics: dict[str, Any]) -> Section:
             y=[band["right"] / band["n"] for band in shown],
             text=[f"n = {band['n']}" for band in shown],
             mode="lines+markers",
-            marker={"size": [4 + band["n"] ** 0.5 for band in shown]},
-            line={"color": COLOURS[answer]},
+            marker={
+                "size": [4 + band["n"] ** 0.5 for band in shown],
+                "symbol": SYMBOLS[answer],
+            },
+            line={"color": OF_ANSWER[answer]},
             name=ANSWERS[answer],
         )
     figure.update_layout(
@@ -326,7 +331,7 @@ def confusions(metrics: dict[str, Any]) -> Section:
             y=[f"{name} ({found[name]['n']})" for name in present],
             zmin=0,
             zmax=1,
-            colorscale="Cividis",
+            colorscale="Blues",
             colorbar={"title": "share"},
         )
     )

@@ -21,9 +21,6 @@ from dermmm.model import DermModel
 from training.features import BATCH
 from training.scoring import group_draws, interval_of, weighted_means
 
-# Okabe and Ito's colours, which the colour-blind tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
-
 
 def spread_over_conditions(rows: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     """``count`` random rows, as evenly over conditions as there are any; all if there are fewer.

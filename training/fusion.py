@@ -7,8 +7,8 @@ lose a modality at random (modality dropout), so that the model learns to do wit
 photos are shown degraded and some texts cut short, and the gate is told which modality's own answer
 is right about the very input at hand: so it learns when not to trust a photo. The encoders and
 their two heads stay as the earlier stages left them. Patches of the photos and of their poor views
-are computed once and kept in `OUT/cache`. About 15 minutes with `--preset cpu`. Writes
-`fusion/fusion.safetensors`.
+are computed once and kept in `OUT/cache`. 4.8 minutes with `--preset cpu` on two idle cores, of
+which the training itself takes 1.6. Writes `fusion/fusion.safetensors`.
 
 Shapes: B batch, P photos, V views, N patches, D width, T tokens, K conditions.
 """

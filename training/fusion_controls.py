@@ -40,10 +40,9 @@ from plotly.graph_objects import Figure, Scatter
 from sklearn.base import BaseEstimator
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
@@ -52,18 +51,18 @@ from dermmm.conditions import NAMES
 from dermmm.model import DermModel
 from dermmm.text_encoder import masked_mean
 from dermmm.tokenizer import Tokenizer
-from training import fusion
+from training import controls, fusion, scoring
 from training.answers import Answers
 from training.dataset import cases_with_text, condition_index, read_manifest, read_texts
 from training.evaluate import LABEL_MATCHED
 from training.features import cached_patches
 from training.fusion import Inputs
+from training.linear import linear_probe, spread
 from training.loop import Step, fit
 from training.objectives import balanced_softmax
-from training.scoring import paired_difference, score
-from training.section import Section, table, with_interval
+from training.scoring import among, paired_difference, score
+from training.section import BLUE, VERMILION, Section, table, with_interval
 from training.stage import Stage, run_stage
-from training.text_baseline import logistic_regression
 
 NAME = "fusion_controls"
 GCA = "gated cross-attention"
@@ -72,7 +71,6 @@ SINGLE = ("image only", "text only")
 PARTS = ("fused_logits", "image_logits", "text_logits")  # of `Answers`: GCA, then SINGLE
 FITTED_ON_VAL = ("stacking", "gradient boosting")
 SCORES = {"balanced accuracy": "balanced_accuracy", "top-1": "top1", "top-3": "top3"}
-BLUE, ORANGE = "#0072B2", "#D55E00"  # of Okabe and Ito's colour-blind-safe set
 FINDINGS = ("itch", "grew", "hurt", "changed", "bleed", "elevation")
 
 
@@ -114,16 +112,11 @@ def true_pairs(model: DermModel, data: Path, out: Path, split: str) -> HeldOut:
 
 
 def label_matched(model: DermModel, data: Path, out: Path, split: str, seed: int) -> HeldOut:
-    """Every photo of a split with a random text of the same split and condition."""
+    """The photos of a split in the pairs of `training.controls.label_matched`."""
     rows, patches = _photos(model, data, out, split)
-    telling = cases_with_text(read_manifest(data), split)
-    texts = pd.Series([variants[0] for variants in read_texts(data, telling)])
-    by_condition = texts.groupby(telling["condition"].to_numpy()).apply(list).to_dict()
-    told = rows["condition"].isin(by_condition.keys()).to_numpy()
-    rows = rows[told].reset_index(drop=True)
-    rng = np.random.default_rng(seed)
-    drawn = [str(rng.choice(by_condition[condition])) for condition in rows["condition"]]
-    return HeldOut(rows, patches[told], drawn)
+    rows = controls.label_matched(rows, cases_with_text(read_manifest(data), split), seed)
+    texts = [variants[0] for variants in read_texts(data, rows)]
+    return HeldOut(rows.reset_index(drop=True), patches[rows.index], texts)
 
 
 def _photos(model: DermModel, data: Path, out: Path, split: str) -> tuple[pd.DataFrame, np.ndarray]:
@@ -255,26 +248,12 @@ def fitted_answers(
     for fitting, held in folds.split(targets, targets, val.groups):
         if len(np.unique(targets[fitting])) > 1:
             model = build().fit(_rows(on_val, fitting), targets[fitting])
-            out_of_fold[held] = _spread(model, _rows(on_val, held))
-    return out_of_fold, _spread(build().fit(on_val, targets), on_test)
+            out_of_fold[held] = spread(model, _rows(on_val, held))
+    return out_of_fold, spread(build().fit(on_val, targets), on_test)
 
 
 def _rows(features: Any, chosen: np.ndarray) -> Any:
     return features.iloc[chosen] if isinstance(features, pd.DataFrame) else features[chosen]
-
-
-def _spread(classifier: Any, features: Any) -> np.ndarray:
-    """(B, K) probabilities, 0 at conditions that the classifier never saw."""
-    values = np.zeros((len(features), len(NAMES)))
-    values[:, classifier.classes_] = classifier.predict_proba(features)
-    return values
-
-
-def limited(values: np.ndarray, conditions: np.ndarray) -> np.ndarray:
-    """(B, K) probabilities given that the condition is among ``conditions``."""
-    kept = np.zeros_like(values)
-    kept[:, conditions] = values[:, conditions]
-    return kept / kept.sum(axis=1, keepdims=True)
 
 
 @threadpool_limits.wrap(limits=1)  # small fits: a second thread only waits
@@ -312,7 +291,7 @@ def untrained_controls(
     for strength in config.strengths:
 
         def build(strength: float = strength) -> Any:
-            return make_pipeline(StandardScaler(), logistic_regression(strength))
+            return linear_probe(strength, max_iterations=1000)
 
         trials[strength] = fitted_answers(build, val, joined, config)
     best = max(trials, key=lambda strength: balanced_accuracy(trials[strength][0], val))
@@ -329,7 +308,7 @@ def untrained_controls(
 
 def balanced_accuracy(values: np.ndarray, pairs: HeldOut) -> float:
     """Mean recall of the first choices (B, K) over the conditions of the pairs."""
-    return float(balanced_accuracy_score(pairs.targets, values.argmax(axis=1)))
+    return scoring.balanced_accuracy(values.argmax(axis=1), pairs.targets)
 
 
 def main(config: FusionControlsConfig, data: Path, out: Path) -> dict[str, object]:
@@ -349,7 +328,9 @@ def main(config: FusionControlsConfig, data: Path, out: Path) -> dict[str, objec
     said = answer(shipped, val), answer(shipped, test)
     answers = {GCA: calibrated(val, [one.fused_logits for one in said])}
     possible = np.unique(val.targets)
-    answers[LIMITED] = limited(answers[GCA][0], possible), limited(answers[GCA][1], possible)
+    told = np.isin(np.arange(len(NAMES)), possible)
+    on_val, on_test = answers[GCA]
+    answers[LIMITED] = among(on_val, told), among(on_test, told)
     answers["no supervision of the gate"] = fused("unsupervised", gate_weight=0.0)
     module = train_concatenation(config, inputs, out / NAME / "concatenation")
     answers["concatenation"] = calibrated(
@@ -476,7 +457,7 @@ def figure(summary: dict[str, Any]) -> Figure:
             mode="markers",
             marker={
                 "size": 10,
-                "color": [BLUE if name in (GCA, LIMITED) else ORANGE for name in rows],
+                "color": [BLUE if name in (GCA, LIMITED) else VERMILION for name in rows],
             },
             error_x={
                 "type": "data",

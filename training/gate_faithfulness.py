@@ -8,16 +8,18 @@ modality staying whole. A step tells the mean image gate, how much the fused ans
 how often the worsened modality's own answer is still right, so that the gate stands against
 information and not against a setting. Expected: the image gate falls with blur and rises as the
 text is cut, by more than chance, and is not nearly the same for every case. The summary,
-`OUT/gate_faithfulness/summary.json`, says of each whether it holds. About 2 minutes with
-`--preset cpu` on one core.
+`OUT/gate_faithfulness/summary.json`, says of each whether it holds. The fusion was trained with
+these same kinds of poor photos, so two more that it never met, a covered centre and noise, are
+followed beside them; no expectation counts them. About 2 minutes with `--preset cpu` on one core.
 
 Shapes: B cases, K conditions, L steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,6 @@ from dermmm.tokenizer import Tokenizer
 from training.dataset import condition_index, pack_photos, read_manifest, read_texts
 from training.degrade import degrade
 from training.faithfulness import (
-    COLOURS,
     add_with_ribbon,
     fuse_all,
     mean_interval,
@@ -44,12 +45,14 @@ from training.faithfulness import (
 )
 from training.features import photo_patches
 from training.scoring import AUC_BOOTSTRAPS, MEASURED, group_draws, interval_of
-from training.section import Section, table, with_interval
+from training.section import COLOURS, Section, table, with_interval
 from training.stage import Stage, run_stage
 
 NAME = "gate_faithfulness"
 CUT = "text cut"
+UNTRAINED = "never trained on"
 NOT_MEASURED = "not measured"
+GREY, NOISE = 128, 64  # of 255: what covers a photo, and the standard deviation of noise about it
 
 
 @dataclass(frozen=True)
@@ -89,17 +92,17 @@ def main(config: GateFaithfulnessConfig, data: Path, out: Path) -> dict[str, Any
     chosen = spread_over_conditions(pairs.assign(place=pairs.index), config.pairs, config.seed)
     few = chosen["place"].to_numpy()
     shown, said = packed[few], [texts[place] for place in few]
-    steps: dict[str, list[FusionOutput]] = {kind: [] for kind in (*config.kinds, CUT)}
+    worsen = {kind: partial(degrade, kind=kind) for kind in config.kinds} | NEVER_MET
+    steps: dict[str, list[FusionOutput]] = {kind: [] for kind in (*worsen, CUT)}
     for strength in config.strengths:
-        for kind in config.kinds:
-            worse = photo_patches(
-                model.image_encoder, degrade(shown, kind, strength), f"{kind} {strength:.1f}"
-            )
-            steps[kind].append(answer(worse, said))
+        for kind, worse in worsen.items():
+            pixels = worse(shown, strength=strength)
+            encoded = photo_patches(model.image_encoder, pixels, f"{kind} {strength:.1f}")
+            steps[kind].append(answer(encoded, said))
         steps[CUT].append(
             answer(patches[few], [first_words(text, tokenizer, 1 - strength) for text in said])
         )
-    kinds = {
+    followed = {
         kind: follow(
             outputs,
             "text" if kind == CUT else "image",
@@ -110,6 +113,7 @@ def main(config: GateFaithfulnessConfig, data: Path, out: Path) -> dict[str, Any
         )
         for kind, outputs in steps.items()
     }
+    kinds = {kind: one for kind, one in followed.items() if kind not in NEVER_MET}
     low, median, high = np.quantile(gate, [0.05, 0.5, 0.95])
     spread = {"p05": low, "median": median, "p95": high, "width": high - low}
     # A correlation of means can be perfect where the gate hardly moves: it has to move, too.
@@ -128,6 +132,7 @@ def main(config: GateFaithfulnessConfig, data: Path, out: Path) -> dict[str, Any
         "groups": len(set(groups[few])),
         "strengths": list(config.strengths),
         "kinds": kinds,
+        "never_met": {kind: followed[kind] for kind in NEVER_MET},
         "range": {"cases": len(gate), **{name: round(v, 4) for name, v in spread.items()}},
         "tells_who_is_right": tells_who_is_right(gate, image_right, text_right, groups),
         "expectations": expectations,
@@ -137,6 +142,29 @@ def main(config: GateFaithfulnessConfig, data: Path, out: Path) -> dict[str, Any
             "gate varies over cases": varies,
         },
     }
+
+
+def cover_centre(pixels: np.ndarray, strength: float) -> np.ndarray:
+    """Photos (B, S, S, 3) uint8 with a grey square over this share (0..1) of their middle."""
+    size = pixels.shape[1]
+    side = round(strength**0.5 * size)
+    first = (size - side) // 2
+    covered = pixels.copy()
+    covered[:, first : first + side, first : first + side] = GREY
+    return covered
+
+
+def add_noise(pixels: np.ndarray, strength: float) -> np.ndarray:
+    """Photos (B, S, S, 3) uint8 that fade (0..1) into Gaussian noise, the same at each strength."""
+    noise = np.random.default_rng(0).normal(GREY, NOISE, pixels.shape)
+    return ((1 - strength) * pixels + strength * noise).clip(0, 255).round().astype(np.uint8)
+
+
+# Poor photos of kinds that the fusion was never trained with: does the gate notice these too?
+NEVER_MET: dict[str, Callable[..., np.ndarray]] = {
+    "centre covered": cover_centre,
+    "noise": add_noise,
+}
 
 
 def first_words(text: str, tokenizer: Tokenizer, share: float) -> str:
@@ -260,7 +288,7 @@ def section(summary: dict[str, Any]) -> Section:
                 f"{one['changed'][-1]['value']:.2f}",
                 f"{one['right'][0]['value']:.2f}, {one['right'][-1]['value']:.2f}",
             )
-            for kind, one in summary["kinds"].items()
+            for kind, one in every_kind(summary).items()
         ],
     )
     counts = (
@@ -281,6 +309,11 @@ def section(summary: dict[str, Any]) -> Section:
             f"Over {counts}, the image gate's AUROC for the photo being right is "
             f"{with_interval(tells['auroc'])} (0.5 is chance): {verdict}."
         )
+    untrained = (
+        f"rows named “{UNTRAINED}” are of kinds that it never met, and no expectation counts them"
+        if summary.get("never_met")
+        else "a kind that it never met is not tested"
+    )
     text = f"""{summary["cases"]} true pairs of the {summary["split"]} split ({summary["groups"]} \
 groups), spread over conditions. The photo is worsened in {len(summary["strengths"]) - 1} even \
 steps, or the text is cut after fewer and fewer words down to one, while the other stays whole. \
@@ -292,18 +325,29 @@ Made by `python -m training.gate_faithfulness`.
 
 "Changed by" is half the sum of absolute changes of the fused probabilities (0 to 1). Intervals \
 are 95 %, from a bootstrap over groups. The fusion was trained with these same kinds of poor \
-photos and cut texts; a kind that it never met is not tested. Over all {spread["cases"]} true \
+photos and cut texts; {untrained}. Over all {spread["cases"]} true \
 pairs, unworsened, the image gate lies between {spread["p05"]:.2f} (p05) and \
 {spread["p95"]:.2f} (p95), median {spread["median"]:.2f}. {who}"""
     return Section("Does the gate mean something?", text, {"gate-faithfulness": figure(summary)})
+
+
+def every_kind(summary: dict[str, Any]) -> dict[str, Any]:
+    """What was found for each kind, those that the fusion never met last and named so.
+
+    A summary made before these were followed has none.
+    """
+    never_met = summary.get("never_met", {})
+    return summary["kinds"] | {f"{kind} ({UNTRAINED})": one for kind, one in never_met.items()}
 
 
 def figure(summary: dict[str, Any]) -> go.Figure:
     """The image gate against strength, a line a kind, with its 95 % ribbon."""
     drawing = go.Figure()
     strengths = summary["strengths"]
-    for (kind, one), colour in zip(summary["kinds"].items(), cycle(COLOURS), strict=False):
+    for (kind, one), colour in zip(every_kind(summary).items(), cycle(COLOURS), strict=False):
         add_with_ribbon(drawing, kind, strengths, one["gate"], colour)
+        if kind not in summary["kinds"]:
+            drawing.data[-1].line.dash = "dash"
     drawing.update_layout(
         title="Image gate as the photo is worsened or the text is cut",
         template="plotly_white",

@@ -36,7 +36,7 @@ from training.dataset import condition_index, pack_photos, read_manifest
 from training.image_classifier import ImageClassifierConfig
 from training.loop import LoopConfig
 from training.scoring import paired_difference, score
-from training.section import Section, table, with_interval
+from training.section import BLUE, ORANGE, Section, table, with_interval
 from training.source_shortcut import classify
 from training.stage import MADE, Stage, processes, run_parsed, stage_parser
 
@@ -208,8 +208,8 @@ def section(summary: dict[str, Any]) -> Section:
 def _bars(arms: dict[str, Any]) -> go.Figure:
     figure = go.Figure(layout={"template": "plotly_white", "width": 900})
     for name, label, colour in (
-        ("balanced_accuracy", "balanced accuracy", "#0072B2"),
-        ("top3", "top-3", "#E69F00"),
+        ("balanced_accuracy", "balanced accuracy", BLUE),
+        ("top3", "top-3", ORANGE),
     ):
         found = [row[name] for row in arms.values()]
         figure.add_bar(

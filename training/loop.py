@@ -122,6 +122,10 @@ def fit(
     ``folder`` receives the state, a log with a line every few steps, and a picture of the loss.
     A finished run is not repeated: its weights are loaded.
 
+    Raises:
+        ValueError: the saved state has a running mean and ``config`` wants none, or the reverse.
+        FloatingPointError: the loss is no number.
+
     ``each_epoch`` is called after each epoch, by the main process alone, with the number of epochs
     done and the module in evaluation mode. It may draw random numbers: each step seeds its own. A
     run that is killed and goes on may call it again for an epoch that it was called for before.
@@ -302,6 +306,13 @@ def _load_state(
                 index, _, moment = name.partition(".")
                 moments.setdefault(int(index), {})[moment] = state.get_tensor(key)
         metadata = state.metadata()
+    if bool(means) != (averaged is not None):
+        has, wanted = ("a", "none") if means else ("no", "one")
+        raise ValueError(
+            f"{path} has {has} running mean of the weights, and the settings (ema) ask for "
+            f"{wanted}; go on with the settings that the run was begun with, or remove "
+            f"{path.parent} to train anew"
+        )
     module.load_state_dict(weights)
     if averaged is not None:
         averaged.load_state_dict(means)

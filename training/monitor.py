@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from dermmm.conditions import NAMES
@@ -25,6 +24,8 @@ from dermmm.image_encoder import ImageEncoder, channels_last
 from dermmm.preprocess import normalise
 from training.dataset import condition_index, pack_photos, read_manifest
 from training.loop import LOG
+from training.scoring import balanced_accuracy
+from training.section import BLUE, GREEN, VERMILION
 
 MONITOR = "monitor.jsonl"
 NEIGHBOURS = 20
@@ -62,14 +63,14 @@ def read_photos(data: Path, size: int, cache: Path, seed: int = 0) -> tuple[Phot
 
 def probe(encoder: ImageEncoder, train: Photos, held_out: Photos) -> dict[str, float]:
     """Balanced accuracy on held-out photos of a kNN (cosine) and of a linear probe."""
-    from training.probe import linear_probe  # it imports the stages that this module watches
+    from training.probe import probe_recall  # it imports the stages that this module watches
 
     known, asked = (_features(encoder, part.pixels) for part in (train, held_out))
     neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(known)), metric="cosine")
     guess = neighbours.fit(known, train.conditions).predict(asked)
     return {
-        "knn": float(balanced_accuracy_score(held_out.conditions, guess)),
-        "linear": linear_probe(
+        "knn": balanced_accuracy(guess, held_out.conditions),
+        "linear": probe_recall(
             known, train.conditions, asked, held_out.conditions, max_iterations=ITERATIONS
         ),
     }
@@ -110,12 +111,12 @@ def plot(folder: Path) -> None:
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     log = _read(folder / LOG)
-    left.plot([line["epoch"] for line in log], [line["loss"] for line in log], color="#0072B2")
+    left.plot([line["epoch"] for line in log], [line["loss"] for line in log], color=BLUE)
     left.set(title=folder.name, xlabel="epoch", ylabel="training loss")
     probes = _read(folder / MONITOR)
     for name, label, colour in (
-        ("knn", f"kNN, k = {NEIGHBOURS}", "#D55E00"),
-        ("linear", "linear probe", "#009E73"),
+        ("knn", f"kNN, k = {NEIGHBOURS}", VERMILION),
+        ("linear", "linear probe", GREEN),
     ):
         points = [line["epoch"] for line in probes], [line[name] for line in probes]
         right.plot(*points, marker="o", label=label, color=colour)

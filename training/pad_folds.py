@@ -41,12 +41,13 @@ from dermmm.image_encoder import ImageEncoder
 from training import image_classifier
 from training.dataset import condition_index, pack_photos, read_manifest, read_texts
 from training.image_classifier import ImageClassifierConfig
-from training.scoring import paired_difference, score
-from training.section import Section, table, with_interval
+from training.linear import linear_probe, logistic_regression, spread
+from training.scoring import balanced_accuracy, paired_difference, score
+from training.section import BLUE, Section, table, with_interval
 from training.source_shortcut import classify, pooled_features
 from training.sources.pad_ufes_20 import SOURCE
 from training.stage import MADE, Stage, load_module, run_stage
-from training.text_baseline import Settings, answer, fit_baseline, logistic_regression
+from training.text_baseline import Settings, fit_baseline
 
 NAME = "pad_folds"
 FOLDS, SEED = 5, 0
@@ -123,7 +124,10 @@ def main(config: PadFoldsConfig, data: Path, out: Path) -> dict[str, object]:
         "folds_sha256": fingerprint(photos, folds),
         "rows": {name: score(values, targets, groups) for name, values in rows.items()},
         "by_fold": {
-            name: [round(_recall(values, targets, folds == fold), 4) for fold in range(FOLDS)]
+            name: [
+                round(balanced_accuracy(values[one].argmax(axis=1), targets[one]), 4)
+                for one in (folds == fold for fold in range(FOLDS))
+            ]
             for name, values in rows.items()
         },
         "differences": {
@@ -209,9 +213,9 @@ def single_models(
     targets, groups = condition_index(photos), photos["group"]
 
     def fit_and_answer(known: np.ndarray, held: np.ndarray, name: str) -> Answer:
-        head = make_pipeline(StandardScaler(), logistic_regression(config.head_strength))
+        head = linear_probe(config.head_strength, max_iterations=1000)
         head.fit(features[known], targets[known])
-        found = {LINEAR: told(head, features[held])}
+        found = {LINEAR: spread(head, features[held])}
         if config.tune.loop.epochs:
             packed = pack_photos(data, files, config.tune.pack, out / "cache")
             tuned, _ = image_classifier.train(
@@ -226,12 +230,12 @@ def single_models(
         settings = Settings(config.ngrams, config.text_strength, synthetic=0)
         wordings = [texts[one] for one in read["id"]]
         words = fit_baseline(read, wordings, settings, config.max_iterations)
-        found[TEXT] = told(words, [texts[one][0] for one in photos["id"].iloc[held]])
+        found[TEXT] = spread(words, [texts[one][0] for one in photos["id"].iloc[held]])
         facts = make_pipeline(
             DictVectorizer(sparse=False), StandardScaler(), logistic_regression(1.0)
         )
         facts.fit(read_fields(read), condition_index(read))
-        found[FIELDS] = told(facts, read_fields(photos.iloc[held]))
+        found[FIELDS] = spread(facts, read_fields(photos.iloc[held]))
         shares = np.bincount(targets[known], minlength=len(NAMES)) / len(known)
         found[COMMONEST] = np.tile(shares, (len(held), 1))
         return found
@@ -270,29 +274,17 @@ def fuse(
 
     found: Answer = {}
     for name, single in ((STACKED, TEXT), (WITH_FIELDS, FIELDS)):
-        stack = make_pipeline(StandardScaler(), logistic_regression(config.stack_strength))
+        stack = linear_probe(config.stack_strength, max_iterations=1000)
         stack.fit(logs(inside, photo, single), targets)
-        found[name] = told(stack, logs(outside, photo, single))
+        found[name] = spread(stack, logs(outside, photo, single))
     fields = DictVectorizer(sparse=False).fit(read_fields(known))
     trees = HistGradientBoostingClassifier(
         class_weight="balanced", max_iter=100, learning_rate=0.05, random_state=SEED
     )
     trees.fit(np.hstack([fields.transform(read_fields(known)), logs(inside, photo)]), targets)
     seen = np.hstack([fields.transform(read_fields(held)), logs(outside, photo)])
-    found[BOOSTED] = told(trees, seen)
+    found[BOOSTED] = spread(trees, seen)
     return found
-
-
-def told(classifier: Any, cases: Any) -> np.ndarray:
-    """(B, K) probabilities of a fitted scikit-learn classifier, 0 at classes it never saw."""
-    return answer(classifier, cases)  # which the text baseline has, for its texts
-
-
-def _recall(values: np.ndarray, targets: np.ndarray, chosen: np.ndarray) -> float:
-    """Balanced accuracy over the classes of the chosen cases."""
-    hit = values.argmax(axis=1) == targets
-    present = np.unique(targets[chosen])
-    return float(np.mean([hit[chosen & (targets == one)].mean() for one in present]))
 
 
 def section(summary: dict[str, Any]) -> Section:
@@ -356,7 +348,7 @@ def _figure(found: dict[str, Any]) -> graph_objects.Figure:
             x=[one["value"] for one in scores],
             y=names,
             mode="markers",
-            marker={"color": "#0072B2", "size": 10},
+            marker={"color": BLUE, "size": 10},
             error_x={
                 "array": [one["high"] - one["value"] for one in scores],
                 "arrayminus": [one["value"] - one["low"] for one in scores],

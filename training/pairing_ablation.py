@@ -26,26 +26,22 @@ from typing import Any
 import numpy as np
 import torch
 from plotly.graph_objects import Figure, Scatter
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from dermmm.model import DermModel
 from training import fusion, pairing, simclr
 from training.dataset import condition_index, pack_photos, read_manifest
 from training.features import photo_patches
 from training.fusion_controls import (
-    BLUE,
-    ORANGE,
     HeldOut,
     calibrated,
     label_matched,
     true_pairs,
 )
 from training.image_classifier import ImageClassifier
+from training.linear import PROBE_STRENGTH, linear_probe
 from training.scoring import paired_difference, score
-from training.section import Section, table, with_interval
+from training.section import BLUE, VERMILION, Section, table, with_interval
 from training.stage import Stage, load_module, read_summary, run_stage
-from training.text_baseline import logistic_regression
 
 NAME = "pairing_ablation"
 # arm -> the rule of `training.pairing` that it uses
@@ -62,7 +58,7 @@ WHERE = ("val", "test", "label-matched")
 @dataclass(frozen=True)
 class PairingAblationConfig:
     probe_photos: int = 3000  # training photos that the linear probe is fitted on
-    probe_strength: float = 0.01  # C, the inverse of its penalty, as in training.probe
+    probe_strength: float = PROBE_STRENGTH  # C, the inverse of its penalty
     seed: int = 0
 
 
@@ -80,8 +76,8 @@ def probe_stage(config: PairingAblationConfig, data: Path, out: Path, size: int)
     load_module(classifier.encoder, out / simclr.NAME / "encoder.safetensors")
     packed = pack_photos(data, list(train["photo"]), size, out / "cache")
     pooled = photo_patches(classifier.encoder, packed, "probe").astype(np.float32).mean(axis=1)
-    scaler, regression = StandardScaler(), logistic_regression(config.probe_strength)
-    make_pipeline(scaler, regression).fit(pooled, condition_index(train))
+    probe = linear_probe(config.probe_strength, max_iterations=1000)
+    scaler, regression = probe.fit(pooled, condition_index(train))
     head, seen = classifier.head, torch.from_numpy(regression.classes_)
     head.covered.fill_(False)[seen] = True
     # The scaler's part is folded into the weights: w (x - m) / s + b = (w / s) x + b - (w / s) m
@@ -195,7 +191,7 @@ def figure(summary: dict[str, Any]) -> Figure:
     drawn = Figure()
     for where, name, colour in (
         ("test", "true pairs", BLUE),
-        ("label-matched", "label-matched pairs", ORANGE),
+        ("label-matched", "label-matched pairs", VERMILION),
     ):
         found = [row[where]["balanced_accuracy"] for row in summary["arms"].values()]
         drawn.add_trace(

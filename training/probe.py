@@ -15,10 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from dermmm.image_encoder import ImageEncoder
 from training import image_classifier, simclr, text_classifier, text_pretraining
@@ -30,6 +26,8 @@ from training.dataset import (
     read_texts,
 )
 from training.features import photo_patches, text_logits
+from training.linear import linear_probe
+from training.scoring import balanced_accuracy
 from training.stage import Stage, load_module, run_stage
 
 NAME = "probe"
@@ -43,24 +41,20 @@ class ProbeConfig:
     seed: int = 0
 
 
-def linear_probe(
+def probe_recall(
     train: np.ndarray,
     train_conditions: np.ndarray,
     held_out: np.ndarray,
     held_out_conditions: np.ndarray,
     max_iterations: int,
 ) -> float:
-    """Balanced accuracy on held-out features of a linear classifier fitted on training features.
+    """Balanced accuracy on held-out features of a linear probe fitted on training features.
 
     Args:
         train, held_out: (cases, D) features; the conditions are (cases,) indices.
     """
-    classifier = make_pipeline(
-        StandardScaler(),
-        LogisticRegression(C=0.01, class_weight="balanced", max_iter=max_iterations),
-    )
-    classifier.fit(train, train_conditions)
-    return float(balanced_accuracy_score(held_out_conditions, classifier.predict(held_out)))
+    classifier = linear_probe(max_iterations=max_iterations).fit(train, train_conditions)
+    return balanced_accuracy(classifier.predict(held_out), held_out_conditions)
 
 
 def main(config: ProbeConfig, data: Path, out: Path) -> dict[str, object]:
@@ -85,7 +79,7 @@ def main(config: ProbeConfig, data: Path, out: Path) -> dict[str, object]:
             photo_patches(encoder, part, f"probe {name}").astype(np.float32).mean(axis=1)
             for part in pixels
         ]
-        image_scores[name] = linear_probe(
+        image_scores[name] = probe_recall(
             features[0],
             condition_index(train),
             features[1],
@@ -108,7 +102,7 @@ def main(config: ProbeConfig, data: Path, out: Path) -> dict[str, object]:
     text_scores = {}
     for name, reader in readers.items():
         vectors = [text_logits(reader, tokenizer, part)[1] for part in texts]
-        text_scores[name] = linear_probe(
+        text_scores[name] = probe_recall(
             vectors[0],
             condition_index(cases[0]),
             vectors[1],

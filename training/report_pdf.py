@@ -2,7 +2,8 @@
 
     python -m training.report_pdf docs/report.md --out report.pdf
 
-Figures are read by their path relative to the document; comments, such as the markers between which
+Figures are read by their path relative to the document, and one that is not there is named in its
+place, since studies may be run later; comments, such as the markers between which
 commands write, and front matter are left out. Takes seconds; needs no browser and no network: the
 typefaces are those that matplotlib brings along.
 """
@@ -69,7 +70,7 @@ QUOTE = ParagraphStyle("quote", TEXT, leftIndent=10, textColor=FAINT)
 HEADINGS = {
     level: ParagraphStyle(
         f"heading {level}", TEXT, fontName="Body-Bold", fontSize=size, leading=1.3 * size,
-        spaceBefore=0.8 * size, spaceAfter=0.4 * size, keepWithNext=1,
+        spaceBefore=0.8 * size, spaceAfter=0.4 * size,
     )
     for level, size in ((1, 18), (2, 13), (3, 10.5), (4, 9.5))
 }  # fmt: skip
@@ -79,7 +80,7 @@ def main(document: Path, out: Path) -> int:
     """Write the PDF and return its number of pages.
 
     Raises:
-        FileNotFoundError: the document, or a figure that it shows, does not exist.
+        FileNotFoundError: the document does not exist.
         ValueError: the document holds Markdown that this module cannot set.
     """
     if not document.is_file():
@@ -133,7 +134,9 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], folder: Path) -> Iterator[Flowable]
             case "heading":
                 level = min(int(node.tag[1:]), max(HEADINGS))
                 if before != "heading":
-                    yield CondPageBreak(3 * cm)  # no heading alone at the foot of a page
+                    # No heading alone at the foot of a page. Keeping it with what follows would
+                    # push a whole table to the next page.
+                    yield CondPageBreak(4 * cm)
                 yield Paragraph(_inline(node.children[0]), HEADINGS[level])
             case "paragraph":
                 yield from _paragraph(node.children[0], folder)
@@ -182,10 +185,12 @@ def _paragraph(line: SyntaxTreeNode, folder: Path) -> Iterator[Flowable]:
         )
     for figure in figures:
         path = folder / str(figure.attrs["src"])
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no figure at {path}; make it with its command first, or take it out of the text"
+        if not path.is_file():  # of a study that was not run for this checkpoint
+            missing = (
+                f"(There is no {figure.attrs['src']}: its study was not run. {figure.content})"
             )
+            yield Paragraph(escape(missing), CAPTION)
+            continue
         with Picture.open(path) as picture:
             width, height = picture.size
         scale = min(WIDTH / width, MAX_FIGURE_HEIGHT / height)
@@ -208,8 +213,9 @@ def _table(node: SyntaxTreeNode) -> Flowable:
     ]
     room = max(0.0, WIDTH - sum(least))
     longest = [max(len(cell.content) for cell in column) for column in zip(*rows, strict=True)]
-    lacking = [  # to set its longest cell in one line, roughly
-        max(1.0, 0.55 * style.fontSize * signs - narrow)
+    # To set its longest cell in one line, roughly. The root keeps a sentence from taking all.
+    lacking = [
+        max(1.0, 0.55 * style.fontSize * signs - narrow) ** 0.5
         for narrow, signs in zip(least, longest, strict=True)
     ]
     made = Table(

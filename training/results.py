@@ -4,7 +4,9 @@
     python -m training.results --write | --check
 
 With ``--out`` the summaries of every study that was run are collected from OUT into
-docs/results.json; the run's checkpoint has to be the published one. ``--write`` renders
+docs/results.json; the run's checkpoint has to be the published one. What the page's tab Model shows
+of them goes into the metrics of both checkpoints as well, under "studies", and so into their
+SHA-256; the weights stay as they are. A new evaluation drops it. ``--write`` renders
 docs/results.md, docs/figures/*.png and the marked tables of the report and the model card from that
 file and `checkpoints/metrics.json`; it needs a Chromium (`BROWSER_PATH`) for the figures and takes
 about a minute. ``--check`` renders all but the figures and compares: no network, no browser.
@@ -26,7 +28,7 @@ from dermmm.checkpoint import Checkpoint
 from dermmm.prediction import NOTICE
 from dermmm.predictor import DEFAULT_CHECKPOINTS
 from training import evaluation_page, targets
-from training.evaluate import ROOT, rounded
+from training.evaluate import ROOT, publish, rounded
 from training.marked_text import between_markers
 from training.section import Section
 from training.stage import write_whole
@@ -46,6 +48,20 @@ STUDIES = (
     "text_baseline",
 )
 NOISE = ("config", "inputs")  # of a summary: settings, and hashes of what it read
+# What the page shows of a study: parts of its summary.
+FOR_PAGE = {
+    "abstention": ("coverage", "surest", "shares", "risk", "sets"),
+    "gate_faithfulness": (
+        "cases",
+        "strengths",
+        "kinds",
+        "range",
+        "tells_who_is_right",
+        "page",
+    ),
+    "attention_faithfulness": ("removed", "questions", "page"),
+    "pad_folds": ("patients", "rows"),
+}
 DOCS = ROOT / "docs"
 FIGURES = "figures"
 WIDTH, HEIGHT = 900, 500  # pixels, of a figure that does not say
@@ -73,6 +89,27 @@ def collect(out: Path, published: Checkpoint) -> dict[str, Any]:
             summary = json.loads(path.read_text(encoding="utf-8"))
             stages[name] = rounded({k: v for k, v in summary.items() if k not in NOISE})
     return {"sha256": ours, "stages": stages}
+
+
+def for_page(stages: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows of the studies; one that was not run is not there."""
+    return {
+        name: {key: stages[name][key] for key in keys}
+        for name, keys in FOR_PAGE.items()
+        if name in stages
+    }
+
+
+def publish_studies(results: dict[str, Any], out: Path, folder: Path) -> dict[str, Any]:
+    """Put what the page shows into the run's checkpoint, and publish that to ``folder``.
+
+    Returns the results with the new SHA-256: a checkpoint's metrics are part of its identity.
+    """
+    loaded = checkpoint.load(out / "checkpoint")
+    loaded.metrics = {**loaded.metrics, "studies": for_page(results["stages"])}
+    sha256 = checkpoint.save(loaded, out / "checkpoint")
+    publish(out, folder)
+    return {**results, "sha256": sha256}
 
 
 def parts(metrics: dict[str, Any], stages: dict[str, Any]) -> dict[str, Section]:
@@ -145,12 +182,17 @@ def rendered(
     """What every document should hold, and the figures by name.
 
     Raises:
-        ValueError: the results are those of another checkpoint.
+        ValueError: the results are those of another checkpoint, or are not what its page shows.
     """
+    remedy = "run `python -m training.results --out OUT --write`"
     if results["sha256"] != published.sha256:
         raise ValueError(
             f"docs/results.json is of the checkpoint {results['sha256'][:12]}, the published one "
-            f"is {published.sha256[:12]}; run `python -m training.results --out OUT --write`"
+            f"is {published.sha256[:12]}; {remedy}"
+        )
+    if published.metrics.get("studies", {}) != for_page(results["stages"]):
+        raise ValueError(
+            f"the published checkpoint has other studies than docs/results.json; {remedy}"
         )
     sections = parts(published.metrics, results["stages"])
     documents = {DOCS / "results.md": page(published, sections)}
@@ -201,7 +243,10 @@ if __name__ == "__main__":
     published = checkpoint.load(DEFAULT_CHECKPOINTS)
     path = DOCS / "results.json"
     if options.out:
-        write_whole(path, json.dumps(collect(options.out, published), indent=1) + "\n")
+        collected = collect(options.out, published)
+        collected = publish_studies(collected, options.out, DEFAULT_CHECKPOINTS)
+        write_whole(path, json.dumps(collected, indent=1) + "\n")
+        published = checkpoint.load(DEFAULT_CHECKPOINTS)
     if not path.is_file():
         raise SystemExit(f"no {path.name}; run `python -m training.results --out OUT --write`")
     documents, figures = rendered(published, json.loads(path.read_text(encoding="utf-8")))

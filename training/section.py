@@ -6,6 +6,14 @@ from dataclasses import dataclass, field
 
 from plotly.graph_objects import Figure
 
+# Okabe and Ito's colours, which the colour-blind tell apart. Every figure takes its colours here.
+BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", ORANGE, "#000000")
+OF_ANSWER = {"image": BLUE, "text": ORANGE, "fused": GREEN}
+# Colour is never alone.
+SYMBOLS = {"image": "circle", "text": "square", "fused": "diamond"}
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
 
 @dataclass(frozen=True)
 class Section:

@@ -33,8 +33,6 @@ import pandas as pd
 import torch
 from accelerate.utils import broadcast_object_list
 from plotly import graph_objects
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from dermmm import checkpoint
 from dermmm.calibration import probabilities
@@ -45,11 +43,11 @@ from training.answers import answer_rows
 from training.dataset import condition_index, pack_photos, read_manifest
 from training.features import cached_patches, photo_patches
 from training.image_classifier import ImageClassifier, ImageClassifierConfig
-from training.scoring import MEASURED, paired_difference, score
-from training.section import Section, table, with_interval
+from training.linear import linear_probe
+from training.scoring import MEASURED, among, paired_difference, score
+from training.section import BLUE, ORANGE, Section, table, with_interval
 from training.sources import READERS
 from training.stage import MADE, Stage, processes, run, run_parsed, stage_parser
-from training.text_baseline import logistic_regression
 
 NAME = "source_shortcut"
 COMMAND = "python -m training.source_shortcut"
@@ -195,8 +193,7 @@ def probe_source(
         features: (B, D); sources: (B,) names; fitted, held: (B,) bool, which cases teach and which
             are scored.
     """
-    probe = make_pipeline(StandardScaler(), logistic_regression(0.01))
-    probe.fit(features[fitted], sources[fitted])
+    probe = linear_probe(max_iterations=1000).fit(features[fitted], sources[fitted])
     told = np.zeros((held.sum(), len(SOURCES)))
     told[:, [SOURCES.index(source) for source in probe.classes_]] = probe.predict_proba(
         features[held]
@@ -278,16 +275,6 @@ def condition_shares(train: pd.DataFrame) -> dict[str, np.ndarray]:
         str(source): np.bincount(condition_index(rows), minlength=len(NAMES)) / len(rows)
         for source, rows in train.groupby("source")
     }
-
-
-def among(answers: np.ndarray, possible: np.ndarray) -> np.ndarray:
-    """(B, K) probabilities over the conditions that ``possible``, (B, K) or (K,) bool, allows.
-
-    A case for which no allowed condition has any probability stays at 0.
-    """
-    kept = np.where(possible, answers, 0.0)
-    total = kept.sum(axis=1, keepdims=True)
-    return np.divide(kept, total, out=np.zeros_like(kept), where=total > 0)
 
 
 def _short(scores: dict[str, Any]) -> dict[str, Any]:
@@ -730,9 +717,6 @@ def _costs(found: dict[str, Any]) -> str:
     return " ".join(lines)
 
 
-_BLUE, _ORANGE = "#0072B2", "#E69F00"  # Okabe and Ito's colour-blind-safe palette
-
-
 def _bars(name: str, places: Sequence[str], scores: Sequence[dict[str, float]], colour: str) -> Any:
     values = [one["value"] for one in scores]
     spread = {
@@ -758,8 +742,8 @@ def _probe_figure(found: dict[str, Any]) -> graph_objects.Figure:
     bars = [
         _bars(name, list(found), [one[view] for one in found.values()], colour)
         for name, view, colour in (
-            ("encoder's features", "encoder", _BLUE),
-            ("thumbnail", "thumbnail", _ORANGE),
+            ("encoder's features", "encoder", BLUE),
+            ("thumbnail", "thumbnail", ORANGE),
         )
     ]
     chance = graph_objects.Scatter(
@@ -778,8 +762,8 @@ def _arm_figure(found: dict[str, Any]) -> graph_objects.Figure:
     bars = [
         _bars(name, arms, [found["test"][arm][key]["balanced_accuracy"] for arm in arms], colour)
         for name, key, colour in (
-            ("source seen in training", "seen", _BLUE),
-            ("source left out", "left_out", _ORANGE),
+            ("source seen in training", "seen", BLUE),
+            ("source left out", "left_out", ORANGE),
         )
     ]
     title = "The same test photos, with their source in the training and without it"

@@ -87,6 +87,18 @@ def weights(folder: Path) -> dict[str, str]:
     }
 
 
+def forget_measurements(out: Path) -> None:
+    """Remove the summary of every stage that measured `OUT/checkpoint`, for it is made anew.
+
+    What such a stage trained stays. Where the weights are the same it runs again when it is asked
+    for, and where they are others it is refused as ever.
+    """
+    for path in out.glob("*/summary.json"):
+        read = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+        if any(f"{part}.safetensors" in read for part in checkpoint.PARTS):
+            path.unlink()
+
+
 def read_summary(out: Path, name: str) -> dict[str, Any]:
     """The summary of a finished stage. Raises FileNotFoundError where it has not run."""
     path = out / name / "summary.json"

@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from dermmm.conditions import NAMES
 from training.dataset import (
     cases_with_text,
     condition_index,
@@ -29,6 +27,7 @@ from training.dataset import (
     read_texts,
     with_synthetic,
 )
+from training.linear import logistic_regression, spread
 from training.scoring import is_measured, score
 from training.section import Section, table, with_interval
 from training.stage import Stage, read_summary, run_stage
@@ -62,11 +61,6 @@ def tfidf_vectorizer(ngrams: int) -> TfidfVectorizer:
     )
 
 
-def logistic_regression(strength: float, max_iterations: int = 1000) -> LogisticRegression:
-    """A linear classifier with balanced classes; ``strength`` is C, the inverse of its penalty."""
-    return LogisticRegression(C=strength, class_weight="balanced", max_iter=max_iterations)
-
-
 def tfidf_classifier(ngrams: int, strength: float, max_iterations: int = 1000) -> Pipeline:
     """The two together: texts to conditions."""
     return make_pipeline(tfidf_vectorizer(ngrams), logistic_regression(strength, max_iterations))
@@ -97,13 +91,6 @@ def read_training_texts(data: Path, synthetic: int) -> tuple[pd.DataFrame, list[
     return rows, read_texts(data, rows)
 
 
-def answer(classifier: Pipeline, texts: list[str]) -> np.ndarray:
-    """(texts, K) probabilities, 0 at conditions that the classifier never saw."""
-    probabilities = np.zeros((len(texts), len(NAMES)))
-    probabilities[:, classifier.classes_] = classifier.predict_proba(texts)
-    return probabilities
-
-
 # One thread: on sparse text, linear algebra in two threads that other work interrupts crawls.
 @threadpool_limits.wrap(limits=1)
 def main(config: TextBaselineConfig, data: Path, out: Path) -> dict[str, object]:
@@ -116,7 +103,7 @@ def main(config: TextBaselineConfig, data: Path, out: Path) -> dict[str, object]
     trials = []
     for settings in tqdm([Settings(*values) for values in grid], desc=NAME, unit="fit"):
         cases = learned[settings.synthetic]
-        values = answer(fit_baseline(*cases, settings, config.max_iterations), texts)
+        values = spread(fit_baseline(*cases, settings, config.max_iterations), texts)
         scores = score(values[measured], targets[measured], groups[measured])
         trials.append((settings, scores["balanced_accuracy"], scores["top3"]))
     best, _, _ = max(trials, key=lambda trial: trial[1]["value"])

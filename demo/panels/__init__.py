@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import gradio as gr
+import numpy as np
 import plotly.graph_objects as go
 from gradio.components.plot import PlotData
 from gradio.utils import get_upload_folder
@@ -19,8 +20,14 @@ from dermmm import Effects, ModelIdentity, Prediction
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+Photo = bytes | np.ndarray  # a file as it came, or upright RGB pixels (H, W, 3) uint8
+
 # Events that run the model share one queue, so that they never run at the same time.
 MODEL_QUEUE = "model"
+
+# A case leaves nothing behind: this long after its last change it is deleted.
+KEPT_SECONDS = 600
 
 
 class Predictor(Protocol):
@@ -38,6 +45,18 @@ class Predictor(Protocol):
     def metrics(self) -> Mapping[str, Any]:
         """What `training.evaluate` measured: the contents of the checkpoint's metrics.json."""
 
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What the model is made of and where it comes from: licence, sizes, provenance."""
+
+    def open_photo(
+        self, image: Any, box: tuple[float, float, float, float] = (0, 0, 1, 1)
+    ) -> np.ndarray:
+        """Return the part (top, left, bottom, right; shares 0..1) of an upright photo.
+
+        (H, W, 3) uint8, bounded in size, without metadata; ValueError like `predict`.
+        """
+
     def predict(
         self, image: Any = None, text: str | None = None, explain: bool = True
     ) -> Prediction:
@@ -53,6 +72,17 @@ class Inputs:
 
     photo: gr.Image
     description: gr.Textbox
+
+
+@dataclass(frozen=True, eq=False)  # by identity: a `gr.State` hashes what it holds
+class Answered:
+    """The case that Examine shows: its answer, and what the answer owes to parts of the input.
+
+    ``effects`` is None until they are worked out, and where they could not be.
+    """
+
+    prediction: Prediction
+    effects: Effects | None = None
 
 
 def uploaded(photo: dict[str, Any] | None) -> bytes | None:
@@ -78,17 +108,26 @@ def uploaded(photo: dict[str, Any] | None) -> bytes | None:
         raise gr.Error(content.PHOTO_GONE, print_exception=False) from None
 
 
-def ask(predictor: Predictor, photo: bytes | None, description: str | None) -> Prediction:
+def ask(predictor: Predictor, photo: Photo | None, description: str | None) -> Prediction:
     """Run the model.
 
     Raises:
         gr.Error: nothing was given, or the predictor says what is wrong with the input.
     """
+    return _asked(predictor.predict, photo, description)
+
+
+def ask_effects(predictor: Predictor, photo: Photo | None, description: str | None) -> Effects:
+    """Run the model on the case with parts of it removed; raises as `ask` does."""
+    return _asked(predictor.effects, photo, description)
+
+
+def _asked(model: Callable[..., Result], photo: Photo | None, description: str | None) -> Result:
     text = (description or "").strip() or None
     if photo is None and text is None:
         raise gr.Error(words.NOTHING_GIVEN, print_exception=False)
     try:
-        return predictor.predict(image=photo, text=text, explain=True)
+        return model(image=photo, text=text)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from None
     except Exception as error:

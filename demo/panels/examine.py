@@ -9,8 +9,21 @@ import gradio as gr
 
 from demo.content import examine as content
 from demo.examples import EXAMPLES
-from demo.panels import MODEL_QUEUE, Inputs, Predictor, ask, plot, uploaded
-from demo.render import answer, chart, look, page
+from demo.panels import (
+    KEPT_SECONDS,
+    MODEL_QUEUE,
+    Answered,
+    Inputs,
+    Predictor,
+    ask,
+    ask_effects,
+    form,
+    keep,
+    plot,
+    uploaded,
+)
+from demo.panels import photo as photo_panel
+from demo.render import answer, chart, effects, look, page, track_record
 
 # Clicks on the examples arrive in Python as the index of an example.
 CHOOSE_EXAMPLE = """
@@ -18,6 +31,15 @@ element.addEventListener('click', event => {
   const button = event.target.closest('.dm-example');
   if (button) trigger('select', {index: Number(button.dataset.index)});
 });
+"""
+
+# The answer is read out as it changes. What the model would answer where it abstains is asked for
+# by opening a part of the card; the rest of the page follows.
+ANSWER = """
+element.setAttribute('aria-live', 'polite');
+element.addEventListener('toggle', event => {
+  if (event.target.matches('.dm-would')) trigger(event.target.open ? 'expand' : 'collapse');
+}, true);
 """
 
 # The slider sets the map's strength; a chosen word lays its own map over the photo.
@@ -55,21 +77,31 @@ def build(predictor: Predictor) -> Inputs:
     """
 
     def examine(photo: dict[str, Any] | None, description: str | None) -> Iterator[list[Any]]:
-        """Show the loading state, then the answer or why there is none."""
-        yield [answer.loading(), *_keep]
+        """Show the loading state; the answer, or why there is none; then the effects."""
+        yield [answer.loading(), *_keep, None]
         try:
-            prediction = ask(predictor, uploaded(photo), description)
+            given = uploaded(photo)
+            prediction = ask(predictor, given, description)
         except gr.Error as error:
-            yield [answer.failure(error.message), *_hidden]
+            yield [answer.failure(error.message), *_hidden, None]
             raise
         yield [
-            answer.answer(prediction),
-            gr.Row(visible=True),
+            answer.answer(prediction, predictor.metrics),
+            gr.Column(visible=not prediction.abstains),
             plot(chart.chart(prediction)),
             chart.chart_note(prediction),
-            look.look(prediction),
+            track_record.track_record(prediction, predictor.metrics),
             answer.identity(prediction),
+            look.look(prediction),
+            effects.working(prediction),
+            Answered(prediction),
         ]
+        try:
+            found = ask_effects(predictor, given, description)
+        except gr.Error:  # the log has it; the answer stands without
+            yield [*_keep, effects.failed(), gr.skip()]
+        else:
+            yield [*_keep, effects.effects(found, prediction), Answered(prediction, found)]
 
     def predict(
         photo: dict[str, Any] | None = None, description: str | None = None
@@ -77,55 +109,59 @@ def build(predictor: Predictor) -> Inputs:
         """Return a differential over 26 skin conditions for a photo, a description, or both.
 
         The result is a JSON object: conditions with probabilities, highest first; the same by
-        input; the gate; the attention over the photo and the words; the model's version and hash.
+        input; the gate; the prediction set and its coverage; whether and why the model abstains;
+        the attention over the photo and the words; the model's version and hash.
         For education and research only. Not for any patient's care.
         """
         return ask(predictor, uploaded(photo), description).to_dict()
 
+    def explain(
+        photo: dict[str, Any] | None = None, description: str | None = None
+    ) -> dict[str, object]:
+        """Return what /predict does, and "effects": what the answer owes to parts of the case.
+
+        These are the change in the first condition's probability without each phrase and with each
+        region of the photo covered, and whether the attention passes a deletion test on this case.
+        For education and research only. Not for any patient's care.
+        """
+        given = uploaded(photo)
+        found = ask_effects(predictor, given, description)
+        return ask(predictor, given, description).to_dict(found)
+
     with gr.Row(elem_classes="dm-page", equal_height=False):
         with gr.Column(scale=5, min_width=300):
-            photo = gr.Image(
-                label=content.PHOTO,
-                sources=["upload", "webcam", "clipboard"],
-                placeholder=content.PHOTO_HINT,
-                alt_text=content.PHOTO_ALT,
-                # Not mirrored, because mirroring swaps left and right; the rear camera of a phone.
-                webcam_options=gr.WebcamOptions(
-                    mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}}}
-                ),
-                buttons=["fullscreen"],
-                height=300,
-                elem_id="photo",
-            )
-            gr.HTML(f'<p class="dm-small">{content.PHOTO_HELP}</p>')
-            description = gr.Textbox(
-                label=content.DESCRIPTION,
-                placeholder=content.DESCRIPTION_HINT,
-                lines=4,
-                max_lines=10,
-                max_length=4000,
-                elem_id="description",
-            )
+            clear = gr.Button(content.CLEAR, scale=1, min_width=90, elem_id="clear", render=False)
+            photo = photo_panel.build(predictor, clear)
+            description = form.description()
+            form.build(description, clear)
             with gr.Row():
                 analyse = gr.Button(
                     content.ANALYSE, variant="primary", scale=3, min_width=140, elem_id="analyse"
                 )
-                clear = gr.Button(content.CLEAR, scale=1, min_width=90, elem_id="clear")
+                clear.render()
             gr.HTML(f'<p class="dm-small">{content.PRIVACY}</p>')
         with gr.Column(scale=7, min_width=300):
-            answer_html = gr.HTML(answer.empty(), elem_id="answer")
-    with gr.Row(visible=False, elem_classes="dm-details", equal_height=False) as details:
-        with gr.Column(scale=1, min_width=300, elem_classes="dm-card dm-chart"):
-            gr.HTML(f"<h2>{content.CHART}</h2>")
-            bars = gr.Plot(show_label=False, container=False, elem_id="chart")
-            note = gr.HTML()
-        with gr.Column(scale=1, min_width=300):
-            look_html = gr.HTML(js_on_load=LOOK_AROUND, elem_id="look")
-            identity = gr.HTML(elem_id="identity")
+            answer_html = gr.HTML(answer.empty(), js_on_load=ANSWER, elem_id="answer")
+            # What is shown, for those who keep it; it is deleted like the files of the case.
+            case = gr.State(time_to_live=KEPT_SECONDS)
+            keep.build(predictor, case)
+    with gr.Column(visible=False, elem_classes="dm-details") as details:
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=1, min_width=300):
+                with gr.Column(elem_classes="dm-card dm-chart"):
+                    gr.HTML(f"<h2>{content.CHART}</h2>")
+                    bars = gr.Plot(show_label=False, container=False, elem_id="chart")
+                    note = gr.HTML()
+                record_html = gr.HTML(elem_id="record")
+                identity = gr.HTML(elem_id="identity")
+            with gr.Column(scale=1, min_width=300):
+                look_html = gr.HTML(js_on_load=LOOK_AROUND, elem_id="look")
+        effects_html = gr.HTML(elem_id="effects")
 
     examples = gr.HTML(page.examples(EXAMPLES), js_on_load=CHOOSE_EXAMPLE, elem_id="examples")
 
-    outputs = [answer_html, details, bars, note, look_html, identity]
+    parts = [answer_html, details, bars, note, record_html, identity, look_html, effects_html]
+    outputs = [*parts, case]
     private: dict[str, Any] = {"api_visibility": "private"}
     run: dict[str, Any] = {
         "fn": examine,
@@ -142,16 +178,21 @@ def build(predictor: Predictor) -> Inputs:
         event(None, js=SHOW_ANSWER, **private)
     clear.click(cleared, None, [photo, description, *outputs], queue=False, **private)
 
-    # The API has its own endpoint: its result is the JSON object and not the page's parts.
-    result, ask_api = gr.JSON(visible=False), gr.Button(visible=False)
-    ask_api.click(
-        predict,
-        [photo, description],
-        result,
-        api_name="predict",
-        preprocess=False,
-        concurrency_id=MODEL_QUEUE,
-    )
+    # What the model would answer where it abstains is shown on request, in the answer's card.
+    answer_html.expand(lambda: gr.Column(visible=True), None, details, queue=False, **private)
+    answer_html.collapse(lambda: gr.Column(visible=False), None, details, queue=False, **private)
+
+    # The API has its own endpoints: their result is a JSON object and not the page's parts.
+    result = gr.JSON(visible=False)
+    for endpoint in (predict, explain):
+        gr.Button(visible=False).click(
+            endpoint,
+            [photo, description],
+            result,
+            api_name=endpoint.__name__,
+            preprocess=False,
+            concurrency_id=MODEL_QUEUE,
+        )
     return Inputs(photo, description)
 
 
@@ -163,9 +204,9 @@ def choose_example(event: gr.EventData) -> tuple[str | None, str | None]:
 
 def cleared() -> list[Any]:
     """Empty inputs, and the page as it was at the start."""
-    return [None, None, answer.empty(), *_hidden]
+    return [None, None, answer.empty(), *_hidden, None]
 
 
-# Of details, bars, note, look and identity: leave them, or empty and hide them.
-_keep = [gr.skip()] * 5
-_hidden: list[Any] = [gr.update(visible=False), None, "", "", ""]
+# Of the seven parts between answer and case: leave them, or empty and hide them.
+_keep = [gr.skip()] * 7
+_hidden: list[Any] = [gr.update(visible=False), None, "", "", "", "", ""]

@@ -3,43 +3,116 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 from demo.content import examine as content
+from demo.render.frequency import frequency
 from demo.render.pieces import percent, sentence
 from dermmm import Prediction
 from dermmm.conditions import CONDITIONS
+from dermmm.prediction import CAUTIONS
 
 DESCRIPTIONS = {condition.name: condition.description for condition in CONDITIONS}
 
 
-def answer(prediction: Prediction) -> str:
-    """The headline list, the gate, and the notice."""
-    return headline(prediction) + gate(prediction)
+def answer(prediction: Prediction, metrics: Mapping[str, Any]) -> str:
+    """The headline and the gate; where the model abstains, why, and these only on request.
+
+    ``metrics`` is the checkpoint's metrics.json.
+    """
+    if prediction.abstains:
+        return abstention(prediction)
+    return (
+        f'<section class="dm-card dm-answer"><h2>{content.ANSWER}</h2>{headline(prediction)}'
+        f"{frequency(prediction, metrics)}{_notice(prediction)}</section>"
+        f"{gate(prediction)}"
+    )
 
 
 def headline(prediction: Prediction) -> str:
     """The first three conditions with probability and description, and what the rest share."""
     top = [(name, p) for name, p in prediction.top(3) if not math.isnan(p)]
+    others = len(prediction.conditions) - len(top)
+    rest = max(0.0, 1 - sum(p for _, p in top))
+    return (
+        f"{ranking(top, 'fused')}"
+        f'<p class="dm-small">The other {others} conditions share {escape(percent(rest))}.</p>'
+    )
+
+
+def ranking(top: list[tuple[str, float]], answer_of: str, about: bool = True) -> str:
+    """Conditions with probabilities as a list; ``answer_of`` (fused, image, text) colours it."""
     rows = "".join(
         f'<li class="dm-condition" style="--p:{p:.4f}">'
         f'<span class="dm-name">{escape(sentence(name))}</span>'
         f'<span class="dm-percent">{escape(percent(p))}</span>'
         f'<span class="dm-bar" aria-hidden="true"></span>'
-        f'<span class="dm-about">{escape(DESCRIPTIONS.get(name, ""))}</span></li>'
+        + (f'<span class="dm-about">{escape(DESCRIPTIONS.get(name, ""))}</span>' if about else "")
+        + "</li>"
         for name, p in top
     )
-    others = len(prediction.conditions) - len(top)
-    rest = max(0.0, 1 - sum(p for _, p in top))
+    return f'<ol class="dm-conditions dm-{answer_of}">{rows}</ol>'
+
+
+def abstention(prediction: Prediction) -> str:
+    """Why the model gives no ranking and what to do; the ranking only on request.
+
+    Where the one reason is that photo and description disagree, each one's answer is shown.
+    """
+    reasons = "".join(caution(name) for name in prediction.cautions)
+    alone = both_alone(prediction) if prediction.cautions == ("modalities disagree",) else ""
     return (
-        f'<section class="dm-card dm-answer" aria-live="polite"><h2>{content.ANSWER}</h2>'
-        f'<ol class="dm-conditions">{rows}</ol>'
-        f'<p class="dm-small">The other {others} conditions share {escape(percent(rest))}.</p>'
-        f'<p class="dm-notice">{escape(prediction.notice)}</p></section>'
+        f'<section class="dm-card dm-answer dm-abstains"><h2>{content.ABSTAINS}</h2>'
+        f'<p class="dm-lead">{content.ABSTAINS_LEAD}</p>'
+        f'<ul class="dm-cautions">{reasons}</ul>{alone}'
+        f'<details class="dm-would"><summary>{content.WOULD_ANSWER}</summary>'
+        f"{headline(prediction)}"
+        f'<p class="dm-small">{content.WOULD_ANSWER_CAVEAT}</p>'
+        f'<div class="dm-would-gate">{gate_bar(prediction)}</div></details>'
+        f"{_notice(prediction)}</section>"
     )
+
+
+def caution(name: str) -> str:
+    """One reason to abstain, a key of `CAUTIONS`: what it is, and what to do."""
+    reason, _, remedy = CAUTIONS[name].partition(". ")
+    return (
+        f'<li class="dm-caution"><h3>{escape(content.CAUTION_TITLES[name])}</h3>'
+        f'<p>{escape(reason)}.</p><p class="dm-remedy">{escape(remedy)}</p></li>'
+    )
+
+
+def both_alone(prediction: Prediction) -> str:
+    """The answers of photo and description, each by itself, side by side."""
+    columns = "".join(
+        f'<div><h3 class="dm-share dm-{name}"><i aria-hidden="true"></i>'
+        f"{content.CHART_NAMES[name]}</h3>"
+        f"{ranking(first(prediction, name), name, about=False)}</div>"
+        for name in ("image", "text")
+    )
+    return f'<div class="dm-both">{columns}</div>'
+
+
+def first(prediction: Prediction, name: str, n: int = 3) -> list[tuple[str, float]]:
+    """The first ``n`` conditions of one input (image, text) by itself, without unlearned ones."""
+    values = prediction.by_modality[name]
+    assert values is not None
+    known = [
+        (condition, float(p))
+        for condition, p in zip(prediction.conditions, values, strict=True)
+        if not math.isnan(p)
+    ]
+    return sorted(known, key=lambda pair: -pair[1])[:n]
 
 
 def gate(prediction: Prediction) -> str:
+    """The gate as a card."""
+    return f'<section class="dm-card">{gate_bar(prediction)}</section>'
+
+
+def gate_bar(prediction: Prediction) -> str:
     """One bar with two sides, photo and description, and the same in words."""
     shares = {"image": round(100 * prediction.gate.image), "text": 0}
     shares["text"] = 100 - shares["image"]
@@ -53,11 +126,15 @@ def gate(prediction: Prediction) -> str:
         f"<b>{shares[name]}%</b></span>"
         for name in given
     )
+    middle = (
+        f'<span class="dm-middle" data-label="{content.GATE_EQUAL}"></span>'
+        if len(given) == 2
+        else ""
+    )
     return (
-        f'<section class="dm-card"><h2>{content.GATE}</h2>'
-        f'<div class="dm-shares">{legend}</div>'
-        f'<div class="dm-gate" aria-hidden="true">{sides}</div>'
-        f'<p class="dm-small">{gate_sentence(prediction)}</p></section>'
+        f'<h2>{content.GATE}</h2><div class="dm-shares">{legend}</div>'
+        f'<div class="dm-gate" aria-hidden="true">{sides}{middle}</div>'
+        f'<p class="dm-small">{gate_sentence(prediction)}</p>'
     )
 
 
@@ -109,3 +186,7 @@ def failure(message: str) -> str:
         f'<section class="dm-card dm-state dm-failure" role="alert"><h2>{content.FAILED}</h2>'
         f"<p>{escape(message)}</p></section>"
     )
+
+
+def _notice(prediction: Prediction) -> str:
+    return f'<p class="dm-notice">{escape(prediction.notice)}</p>'

@@ -51,7 +51,7 @@ def test_headline_shows_three_conditions_with_percent_and_description() -> None:
     for name, p in prediction.top(3):
         assert pieces.sentence(name) in html
         assert f"{p:.1%}" in html
-    assert prediction.notice.replace("'", "&#x27;") in html
+    assert prediction.notice.replace("'", "&#x27;") in answer.answer(prediction, {})
 
 
 def test_headline_says_what_the_others_share() -> None:
@@ -121,7 +121,7 @@ def test_gate(
 ) -> None:
     html = answer.gate(made(image=image, text=text, gate=gate))
     assert all(part in html for part in expected)
-    assert html.count("dm-side") == (image is not None) + (text is not None)
+    assert html.count('class="dm-side') == (image is not None) + (text is not None)
 
 
 def test_highlighted_pieces_give_back_the_description() -> None:
@@ -148,7 +148,7 @@ def test_what_a_user_wrote_is_escaped(photo: np.ndarray | None) -> None:
         explanation=Explanation(photo, attention, description, (word,)),
         model=ModelIdentity("<u>1</u>", '"><u>'),
     )
-    html = look.look(prediction) + answer.answer(prediction) + answer.identity(prediction)
+    html = look.look(prediction) + answer.answer(prediction, {}) + answer.identity(prediction)
     html += chart.chart_note(prediction) + answer.failure(evil)
     for tag in ("<script", "<img src=x", '<b>"x', "<i>", "<u>"):
         assert tag not in html

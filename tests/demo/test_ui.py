@@ -51,13 +51,25 @@ def test_api_photo_and_text_are_optional(client: Client) -> None:
     assert by_photo["gate"] == {"image": 1.0, "text": 0.0}
 
 
-def test_api_has_one_documented_endpoint(client: Client) -> None:
+def test_api_explains(client: Client) -> None:
+    photo, fake = Path(DRAWING).read_bytes(), FakePredictor()
+    expected = fake.predict(photo, TEXT).to_dict(fake.effects(photo, TEXT))
+    assert client.predict(handle_file(DRAWING), TEXT, api_name="/explain") == expected
+    assert "effects" in expected
+
+
+@pytest.mark.parametrize("endpoint", ["/predict", "/explain"])
+def test_api_documents_its_endpoints(client: Client, endpoint: str) -> None:
     api: dict[str, Any] = client.view_api(return_format="dict")
-    assert list(api["named_endpoints"]) == ["/predict"]
     assert not api["unnamed_endpoints"]
-    parameters = api["named_endpoints"]["/predict"]["parameters"]
+    parameters = api["named_endpoints"][endpoint]["parameters"]
     assert [p["parameter_name"] for p in parameters] == ["photo", "description"]
     assert all(p["parameter_has_default"] for p in parameters)
+
+
+def test_api_has_no_other_endpoints(client: Client) -> None:
+    api: dict[str, Any] = client.view_api(return_format="dict")
+    assert set(api["named_endpoints"]) <= {"/predict", "/explain", "/batch"}
 
 
 def test_api_says_what_is_missing(client: Client) -> None:
@@ -134,7 +146,7 @@ def test_clear_empties_inputs_and_hides_the_answer() -> None:
     assert photo is None and text is None
     assert content.EMPTY_TITLE in answer
     assert details["visible"] is False
-    assert rest == [None, "", "", ""]
+    assert rest == [None, "", "", "", "", "", None]
 
 
 def test_plot_carries_the_figure_and_no_tool_bar() -> None:

@@ -17,6 +17,7 @@ from dermmm.predictor import Predictor
 from training import controls
 from training.answers import answer_rows, encode_photos
 from training.evaluate import (
+    MEASURED_PAIRS,
     README_DIFFERENCES,
     TABLES,
     Said,
@@ -26,6 +27,7 @@ from training.evaluate import (
     results_table,
     rounded,
     text_table,
+    true_pair_rows,
 )
 
 
@@ -147,6 +149,22 @@ def test_the_better_single_modality_is_chosen_on_validation() -> None:
     assert difference["top1"]["value"] == 1
 
 
+def test_pairs_of_conditions_with_few_cases_are_also_left_out() -> None:
+    pairs = cases(("acne",) * 10 + ("eczema",) * 10 + ("keloid",))
+    answers = sure(*["acne"] * 10 + ["eczema"] * 10 + ["acne"])
+    said = Said(answers, answers, answers, np.full(21, 0.5))
+    scores = Scores()
+    true_pair_rows(scores, pairs, said, pairs, said)
+    every, measured = scores.rows["both, true pairs"], scores.rows[f"both, {MEASURED_PAIRS}"]
+    assert (every["n"], every["conditions"]) == (21, 3)
+    assert (measured["n"], measured["conditions"]) == (20, 2)
+    assert measured["balanced_accuracy"]["value"] == 1
+    assert f"image only, on the {MEASURED_PAIRS}" in scores.rows
+    scores = Scores()
+    true_pair_rows(scores, pairs[:20], said.at(np.arange(21) < 20), pairs, said)
+    assert f"both, {MEASURED_PAIRS}" not in scores.rows  # the same row twice
+
+
 def test_answers_among_some_conditions_sum_to_one() -> None:
     values = np.full((1, len(NAMES)), 1 / len(NAMES))
     among = Said(values, values, values, np.ones(1)).among(np.array([0, 3]))
@@ -191,7 +209,7 @@ def test_a_probe_on_shuffled_labels_learns_nothing() -> None:
     features = np.eye(4)[conditions] + 0.1 * rng.normal(size=(400, 4))
     right = [
         (
-            controls.linear_probe(features, conditions, features, shuffle).argmax(axis=1)
+            controls.probe_answers(features, conditions, features, shuffle).argmax(axis=1)
             == conditions
         )
         for shuffle in (None, 0)

@@ -299,7 +299,8 @@ def test_the_gate_is_followed(run: Path) -> None:
     assert 0 < summary["cases"] <= SMOKE.gate_faithfulness.pairs
     assert summary["cases"] <= summary["range"]["cases"]
     assert set(summary["kinds"]) == {"blur", "text cut"}
-    for kind in summary["kinds"].values():
+    assert set(summary["never_met"]) == {"centre covered", "noise"}
+    for kind in (*summary["kinds"].values(), *summary["never_met"].values()):
         assert len(kind["gate"]) == len(summary["strengths"])
         assert kind["changed"][0]["value"] == pytest.approx(0, abs=1e-4)
         assert kind["changed"][-1]["value"] > 0
@@ -308,7 +309,25 @@ def test_the_gate_is_followed(run: Path) -> None:
         assert abs(kind["rank"]) == 1  # two steps rise or fall
     holds = [one["holds"] for one in summary["expectations"]]
     assert list(summary["page"].values()) == [all(holds[:2]), all(holds[2:4]), holds[4]]
-    check_section(summary, gate_faithfulness.section)
+    made = check_section(summary, gate_faithfulness.section)
+    assert "| noise (never trained on) |" in made.text
+    del summary["never_met"]  # as the first checkpoints' summaries
+    earlier = check_section(summary, gate_faithfulness.section)
+    assert "(never trained on)" not in earlier.text
+    assert "a kind that it never met is not tested" in earlier.text
+
+
+@pytest.mark.parametrize("worsen", gate_faithfulness.NEVER_MET.values())
+def test_what_the_fusion_never_met_takes_a_photo_away_in_steps(
+    photos: np.ndarray, worsen: Callable[..., np.ndarray]
+) -> None:
+    before = photos.copy()
+    assert (worsen(photos, strength=0.0) == photos).all()
+    half, none = (worsen(photos, strength=strength) for strength in (0.5, 1.0))
+    assert half.shape == photos.shape and half.dtype == np.uint8
+    assert 0.4 < np.corrcoef(half.ravel(), photos.ravel())[0, 1] < 0.9
+    assert (none == worsen(255 - photos, strength=1.0)).all()  # of the photo nothing is left
+    assert (photos == before).all()
 
 
 def test_every_map_is_compared_with_random_order(run: Path) -> None:

@@ -24,7 +24,6 @@ from training.fusion_controls import (
     boosting,
     clinical_fields,
     fitted_answers,
-    limited,
     section,
     temperature,
 )
@@ -79,13 +78,6 @@ def test_validation_is_answered_out_of_fold_and_by_group() -> None:
     assert right[0] < 0.75
     assert on_val.shape == (120, len(NAMES))
     assert on_val.sum(axis=1) == pytest.approx(1)
-
-
-def test_limited_answers_are_conditional_probabilities() -> None:
-    values = np.array([[0.1, 0.5, 0.4], [0.2, 0.2, 0.6]])
-    assert limited(values, np.array([0, 2])) == pytest.approx(
-        np.array([[0.2, 0.0, 0.8], [0.25, 0.0, 0.75]])
-    )
 
 
 def test_a_temperature_needs_no_answer_to_every_case() -> None:

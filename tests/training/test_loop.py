@@ -108,6 +108,18 @@ def test_the_running_mean_of_the_weights_is_kept(tmp_path: Path) -> None:
     assert module.weight.item() != pytest.approx(seen[-1], rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("begun", "now", "said"),
+    [(0.9, 0.0, "has a running mean .* ask for none"), (0.0, 0.9, "has no running mean .* one")],
+)
+def test_a_state_with_another_running_mean_is_refused(
+    tmp_path: Path, begun: float, now: float, said: str
+) -> None:
+    train(tmp_path / "run", config=replace(CONFIG, ema=begun))
+    with pytest.raises(ValueError, match=said):
+        train(tmp_path / "run", config=replace(CONFIG, ema=now))
+
+
 def test_a_look_after_each_epoch_changes_nothing(tmp_path: Path) -> None:
     epochs = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from training import (
     stage,
     text_ablation,
 )
-from training.dataset import cases_with_text, read_manifest, read_synthetic
+from training.dataset import cases_with_text, fingerprint, read_manifest, read_synthetic
 from training.presets import GPU, PRESETS, SMOKE
 
 
@@ -60,6 +61,13 @@ def test_the_checkpoint_answers(run: Path) -> None:
     assert text is not None
     taught = {name for name, p in zip(NAMES, text, strict=True) if not np.isnan(p)}
     assert taught == set(NAMES)  # most of them from synthetic texts alone
+
+
+def test_the_checkpoint_names_what_it_was_made_from(run: Path) -> None:
+    provenance = dermmm.load(run / "checkpoint").checkpoint.provenance
+    assert provenance["data"] == fingerprint(run / "data")
+    assert provenance["synthetic_texts"] == fingerprint(run / "data", stage.SYNTHETIC) != ""
+    assert provenance["started_from"] == {}
 
 
 def test_scores_are_in_the_checkpoint(run: Path) -> None:
@@ -145,6 +153,17 @@ def test_a_second_run_trains_nothing(run: Path, monkeypatch: pytest.MonkeyPatch)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("state.safetensors")}
     reproduce.main(run.parent / "raw", run, SMOKE)
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("state.safetensors")}
+
+
+def test_what_measured_an_earlier_calibration_runs_again(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "run"
+    shutil.copytree(run, again, ignore=shutil.ignore_patterns("cache", "data", "state*"))
+    (again / "data").symlink_to(run / "data")
+    shutil.rmtree(again / "calibrate")
+    reproduce.main(run.parent / "raw", again, SMOKE)
+    assert (again / "evaluate" / "summary.json").is_file()
+    made = dermmm.load(again / "checkpoint").checkpoint
+    assert made.abstention and made.metrics  # calibrated alone, it had neither
 
 
 def test_the_gpu_preset_starts_on_cpu(run: Path, tmp_path: Path) -> None:

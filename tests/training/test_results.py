@@ -14,7 +14,7 @@ import pytest
 from dermmm import checkpoint
 from dermmm.checkpoint import Checkpoint
 from dermmm.conditions import NAMES
-from training import evaluation_page, results, targets
+from training import evaluation_page, results, stage, targets
 from training.evaluate import CONTROL, rounded
 from training.scoring import by_condition, paired_difference, reliability, score
 from training.section import Section
@@ -154,6 +154,38 @@ def test_collecting_leaves_settings_out(tiny_checkpoint: Checkpoint, tmp_path: P
     assert found == {"sha256": loaded.sha256, "stages": {"pad_folds": {"rows": {"x": 0.12346}}}}
     with pytest.raises(ValueError, match="--publish"):
         results.collect(tmp_path, dataclasses.replace(loaded, sha256="c" * 64))
+
+
+def test_the_studies_that_the_page_shows_go_into_the_checkpoint(
+    tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Into the run's and the published one, which become another checkpoint of the same weights."""
+    out, folder = tmp_path / "out", tmp_path / "published"
+    tiny = dataclasses.replace(tiny_checkpoint, metrics={"split": "test", "rows": {}})
+    before = checkpoint.save(tiny, out / "checkpoint")
+    weights = stage.weights(out / "checkpoint")
+    stages = {
+        "pad_folds": {"patients": 3, "rows": {"photo": 0.5}, "folds": [1, 2]},
+        "text_ablation": {"rows": {}},
+    }
+    found = results.publish_studies({"sha256": before, "stages": stages}, out, folder)
+    assert found["sha256"] != before and found["stages"] == stages
+    for place in (out / "checkpoint", folder):
+        loaded = checkpoint.load(place)
+        assert loaded.sha256 == found["sha256"]
+        assert loaded.metrics == {
+            "split": "test",
+            "rows": {},
+            "studies": {"pad_folds": {"patients": 3, "rows": {"photo": 0.5}}},
+        }
+        assert stage.weights(place) == weights
+    assert results.publish_studies(found, out, folder) == found
+
+
+def test_a_checkpoint_with_other_studies_is_refused(published: Checkpoint) -> None:
+    stages = {"pad_folds": {"patients": 3, "rows": {}, "folds": [1, 2]}}
+    with pytest.raises(ValueError, match="has other studies"):
+        results.rendered(published, {"sha256": published.sha256, "stages": stages})
 
 
 def test_an_old_document_and_a_missing_figure_are_found(

@@ -12,6 +12,7 @@ from training.scoring import (
     _macro_auc,
     _macro_f1,
     _recalls,
+    among,
     by_condition,
     expected_calibration_error,
     group_draws,
@@ -34,6 +35,12 @@ def cases(n: int = 400, groups: int = 200) -> tuple[np.ndarray, np.ndarray, np.n
         targets,
         rng.integers(0, groups, n),
     )
+
+
+def test_among_renormalises_and_leaves_an_impossible_case_at_nothing() -> None:
+    answers = np.array([[0.6, 0.3, 0.1], [1.0, 0.0, 0.0]])
+    found = among(answers, np.array([False, True, True]))
+    assert found == pytest.approx(np.array([[0, 0.75, 0.25], [0, 0, 0]]))
 
 
 def test_values_and_intervals() -> None:

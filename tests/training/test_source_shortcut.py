@@ -24,7 +24,6 @@ from training.source_shortcut import (
     ARMS,
     NAME,
     SOURCES,
-    among,
     cell_draws,
     compare_arms,
     domain_log_prior,
@@ -169,12 +168,6 @@ def test_recall_by_source_leaves_out_what_is_not_measured() -> None:
     assert found["recall"] == {
         BCC: {"milk10k": {"n": 10, "recall": 0.0}, "pad_ufes_20": {"n": 12, "recall": 1.0}}
     }
-
-
-def test_among_renormalises_and_leaves_an_impossible_case_at_nothing() -> None:
-    answers = np.array([[0.6, 0.3, 0.1], [1.0, 0.0, 0.0]])
-    found = among(answers, np.array([False, True, True]))
-    assert found == pytest.approx(np.array([[0, 0.75, 0.25], [0, 0, 0]]))
 
 
 def test_cells_are_drawn_alike_at_full_balance() -> None:

@@ -14,6 +14,7 @@ from dermmm.conditions import INDEX
 from training import corpus, text_baseline, text_classifier, text_pretraining
 from training.clean import MANIFEST_COLUMNS
 from training.dataset import read_synthetic, read_texts
+from training.linear import spread
 from training.loop import LoopConfig
 
 WORDS = {"eczema": "itchy dry patch", "acne": "greasy clogged pores", "keloid": "old scar"}
@@ -133,7 +134,7 @@ def test_the_control_answers_what_it_has_read(data: Path, tmp_path: Path) -> Non
     cases = text_baseline.read_training_texts(data, 20)
     classifier = text_baseline.fit_baseline(*cases, text_baseline.Settings(1, 10.0, 20), 200)
     texts = [f"it is {words}" for words in WORDS.values()]
-    answers = text_baseline.answer(classifier, texts)
+    answers = spread(classifier, texts)
     assert [int(i) for i in answers.argmax(axis=1)] == [INDEX[name] for name in WORDS]
     assert answers.sum(axis=1) == pytest.approx(np.ones(3))
     assert (answers[:, INDEX["measles"]] == 0).all()

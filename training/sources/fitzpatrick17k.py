@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.sources.layout import photos_by_stem, read_table
-from training.sources.row import Row
+from training.sources.row import SKIN_TYPES, Row
 
 SOURCE = "fitzpatrick17k"
 LICENCE = "CC BY-NC-SA 3.0 (annotations); photos belong to two atlases; research use"
-SKIN_TYPES = {"1": "I", "2": "II", "3": "III", "4": "IV", "5": "V", "6": "VI"}
 WRONG = "3 Wrongly labelled"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from training.sources.layout import find_table, photos_by_stem, read_table
-from training.sources.row import Row
+from training.sources.row import SKIN_TYPES, Row
 
 SOURCE = "milk10k"
 LICENCE = 'CC BY-NC, "MILK study team"'
@@ -30,7 +30,6 @@ SITES = {
     "foot": "lower extremity",
     "genital": "oral/genital",
 }
-FITZPATRICK = ("I", "II", "III", "IV", "V", "VI")
 AMBIGUOUS = "AKIEC"
 
 
@@ -51,7 +50,7 @@ def read(folder: Path) -> Iterator[Row]:
             fields={name: row[name] for name in FIELDS if row.get(name)},
             text="",
             label=row["label"],
-            skin_type=skin_type if skin_type in FITZPATRICK else "",
+            skin_type=skin_type if skin_type in SKIN_TYPES.values() else "",
             licence=LICENCE,
             unusable="AKIEC is either of two conditions" if row["label"] == AMBIGUOUS else "",
         )

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.sources.layout import photos_by_stem, read_table
-from training.sources.row import Row
+from training.sources.row import SKIN_TYPES, Row
 
 SOURCE = "pad_ufes_20"
 LICENCE = "CC BY 4.0"
 FIELDS = ("age", "region", "itch", "grew", "hurt", "changed", "bleed", "elevation")
-SKIN_TYPES = {"1": "I", "2": "II", "3": "III", "4": "IV", "5": "V", "6": "VI"}
 
 
 def read(folder: Path) -> Iterator[Row]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Fitzpatrick's skin types: as most publishers number them, and as a row holds them.
+SKIN_TYPES = {"1": "I", "2": "II", "3": "III", "4": "IV", "5": "V", "6": "VI"}
+
 
 @dataclass(frozen=True)
 class Row:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from training.sources.layout import photos_by_stem, read_table
-from training.sources.row import Row
+from training.sources.row import SKIN_TYPES, Row
 
 SOURCE = "scin"
 LICENCE = "SCIN Data Use License"
@@ -23,7 +23,6 @@ GRADABLE = [f"dermatologist_gradable_for_skin_condition_{n}" for n in (1, 2, 3)]
 FITZPATRICK = [f"dermatologist_fitzpatrick_skin_type_label_{n}" for n in (1, 2, 3)]
 PHOTOS = [f"image_{n}_path" for n in (1, 2, 3)]
 WEIGHTS = "weighted_skin_condition_label"
-SKIN_TYPES = {"FST1": "I", "FST2": "II", "FST3": "III", "FST4": "IV", "FST5": "V", "FST6": "VI"}
 NORMAL = "NO_DISCERNIBLE_PATHOLOGY"
 
 
@@ -77,8 +76,8 @@ def _weights(case: Mapping[Any, str]) -> dict[str, float]:
 
 def _skin_type(case: Mapping[Any, str]) -> str:
     """The person's own answer, else the first dermatologist's."""
-    told = SKIN_TYPES.get(case["fitzpatrick_skin_type"], "")
-    return told or SKIN_TYPES.get(case[FITZPATRICK[0]], "")
+    told = (case["fitzpatrick_skin_type"], case[FITZPATRICK[0]])  # FST1 to FST6, or something else
+    return next((SKIN_TYPES[n] for one in told if (n := one.removeprefix("FST")) in SKIN_TYPES), "")
 
 
 def _people(cases: Iterable[Mapping[Any, str]]) -> dict[str, str]:
