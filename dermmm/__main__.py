@@ -86,12 +86,12 @@ def run_batch(options: argparse.Namespace) -> None:
     with cases.open(newline="", encoding="utf-8-sig") as table:
         rows = batch.read_cases(table, str(cases))
     predictor = load(options.checkpoints)
-    chunks = batch.answers(predictor, rows, lambda name: cases.parent / name)
-    answers = tqdm(chain.from_iterable(chunks), desc="cases", unit="case", total=len(rows))
+    answers = chain.from_iterable(batch.answers(predictor, rows, lambda name: cases.parent / name))
     out = Path(options.out)
     temporary = out.with_name(out.name + ".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:
-        batch.write(file, predictor.conditions, answers)
+        told = tqdm(answers, desc="cases", unit="case", total=len(rows))
+        batch.write(file, predictor.conditions, told)
     temporary.replace(out)
 
 

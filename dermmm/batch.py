@@ -129,7 +129,7 @@ class Photos:
         for entry in entries:
             link = stat.S_ISLNK(entry.external_attr >> 16)
             encrypted = entry.flag_bits & 1
-            inside = not {"", "..", "__MACOSX"} & set(_plain(entry.filename).split("/"))
+            inside = not {"", "..", "__macosx"} & set(_plain(entry.filename).split("/"))
             if inside and not (entry.is_dir() or link or encrypted):
                 self.add(entry.filename, _unpacking(packed, entry))
 

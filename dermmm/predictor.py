@@ -146,7 +146,7 @@ class Predictor:
         """Tell what the answer's first condition owes to each phrase of the text and each region of
         the photo, and test the case's map and word weights by deletion.
 
-        Takes some fifteen times as long as an answer does. Arguments and errors are as in `predict`.
+        Takes some fifteen times as long as an answer. Arguments and errors are as in `predict`.
         """
         case = self._read(image, text)
         return occlusion.effects(self.checkpoint, case.answer, case.pixels, case.text)

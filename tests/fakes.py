@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,17 @@ class FakePredictor:
             round(share * side) for share, side in zip(box, photo.shape[:2] * 2, strict=True)
         )
         return photo[top:bottom, left:right]
+
+    def predict_many(
+        self, images: Sequence[Any], texts: Sequence[str | None]
+    ) -> list[Prediction | ValueError | OSError]:
+        answers: list[Prediction | ValueError | OSError] = []
+        for image, text in zip(images, texts, strict=True):
+            try:
+                answers.append(self.predict(image, text, explain=False))
+            except (ValueError, OSError) as error:
+                answers.append(error)
+        return answers
 
     def predict(
         self, image: Any = None, text: str | None = None, explain: bool = True

@@ -189,6 +189,7 @@ METRICS: dict[str, Any] = {
         | {"better": "image"},
     },
     "texts_by_condition": TEXTS,
+    "training": {"pad_ufes_20": {"photos": 1200, "texts": 900}, "scin": {"photos": 0, "texts": 50}},
     "measured": {
         name: {"image": PHOTOS[name], "text": TEXTS.get(name, 0), "fused": PAIRS.get(name, 0)}
         for name in NAMES

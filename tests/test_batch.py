@@ -44,9 +44,8 @@ def png(photo: Image.Image) -> bytes:
 
 
 def test_rows_are_read_in_any_order_of_columns() -> None:
-    rows = read_cases(["text,note,case_id,image\n", ' "a, b" ,x,7, p.jpg\n', "c\n"], "t.csv")
-    assert rows == [Row("7", "p.jpg", '"a, b"'), Row("", "", "c")] or rows[0].case_id == "7"
-    assert rows[-1] == Row("", "", "c")
+    rows = read_cases(["text,note,case_id,image\n", '"a, b ",x,7, p.jpg\n', "c\n"], "t.csv")
+    assert rows == [Row("7", "p.jpg", "a, b"), Row("", "", "c")]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,7 @@ def test_what_is_no_table_is_refused(lines: list[str], message: str) -> None:
 def test_too_many_rows_are_refused() -> None:
     lines = table("1,,a", "2,,b", "3,,c")
     assert len(read_cases(lines, "t.csv", most=3)) == 3
-    with pytest.raises(ValueError, match="more than 2 rows.*split the table"):
+    with pytest.raises(ValueError, match=r"more than 2 rows.*split the table"):
         read_cases(lines, "t.csv", most=2)
 
 
@@ -143,7 +142,7 @@ def test_photos_are_found_by_path_or_by_name() -> None:
     assert (photos("set/one/b.jpg"), photos("./set/two/b.jpg")) == (b"b1", b"b2")
     with pytest.raises(ValueError, match=r"2 photos are called 'b\.jpg'"):
         photos("b.jpg")
-    with pytest.raises(ValueError, match="no photo called 'd.jpg'"):
+    with pytest.raises(ValueError, match=r"no photo called 'd\.jpg'"):
         photos("d.jpg")
     photos.add("c.jpg", lambda: b"another")
     assert photos("c.jpg") == b"another"  # its whole name

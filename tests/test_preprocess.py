@@ -308,3 +308,34 @@ def test_too_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for photo in (content, path):
         with pytest.raises(ValueError, match="MB are read, make it smaller first"):
             open_photo(photo)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_part_is_that_of_the_upright_photo(scene: Image.Image, orientation: int) -> None:
+    turn = STORED[orientation]
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = scene if turn is None else scene.transpose(turn)
+    part = open_photo(encode(stored, "PNG", exif=exif), (0.0, 0.5, 0.5, 1.0))
+    assert difference(part, scene.crop((32, 0, 64, 16))) == 0
+
+
+def test_a_part_is_cut_out_before_scaling() -> None:
+    """A fine pattern in a corner of a large photo, which scaling the whole would smear."""
+    photo = Image.new("RGB", (4000, 3000))
+    tile = Image.fromarray(np.indices((400, 400)).sum(axis=0).astype(np.uint8) // 8 % 2 * 255)
+    photo.paste(tile, (3600, 2600))
+    for form in ("PNG", "JPEG"):
+        part = open_photo(encode(photo, form), (2600 / 3000, 0.9, 1.0, 1.0))
+        assert part.size == (400, 400)
+        assert difference(part, tile.convert("RGB")) < 3
+
+
+@pytest.mark.parametrize(
+    "box", [(0.5, 0, 0.5, 1), (-0.1, 0, 1, 1), (0, 0, 1, 1.1), (0, 0.9, 1, 0.1), (0, 0, 0.2, 1)]
+)
+def test_a_part_that_is_none_is_refused(
+    scene: Image.Image, box: tuple[float, float, float, float]
+) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        open_photo(scene, box)

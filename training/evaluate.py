@@ -209,6 +209,7 @@ def main(config: EvaluateConfig, data: Path, out: Path) -> dict[str, object]:
         "by_condition": scores.by_condition,
         "differences": scores.differences,
         "texts_by_condition": counts(test.texts),
+        "training": training_cases(manifest),
         "measured_from": MEASURED,
         "measured": {
             name: {answer: counts(cases).get(name, 0) for answer, cases in test.by_answer.items()}
@@ -234,7 +235,7 @@ def main(config: EvaluateConfig, data: Path, out: Path) -> dict[str, object]:
         },
         "image_gate_on_true_pairs": dict(zip(("p05", "median", "p95"), gates, strict=True)),
     }
-    loaded.metrics = rounded(metrics)
+    loaded.metrics = rounded(metrics)  # without the studies, which may be of other weights
     sha256 = checkpoint.save(loaded, out / "checkpoint")
     return {
         "sha256": sha256,
@@ -251,6 +252,19 @@ def cases_of(manifest: pd.DataFrame, split: str, covered: np.ndarray) -> Cases:
     readable = texts[covered[condition_index(texts)]].reset_index(drop=True)
     pairs = photos[photos["text_path"] != ""].reset_index(drop=True)
     return Cases(photos, readable, pairs, len(texts) - len(readable))
+
+
+def training_cases(manifest: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """How many labelled photos and texts of each source the training split has."""
+    rows = manifest[(manifest["split"] == "train") & (manifest["condition"] != "")]
+    texts = cases_with_text(manifest, "train")
+    return {
+        source: {
+            "photos": int(((rows["source"] == source) & (rows["photo"] != "")).sum()),
+            "texts": int((texts["source"] == source).sum()),
+        }
+        for source in sorted(set(rows["source"]))
+    }
 
 
 def photo_rows(scores: Scores, photos: pd.DataFrame, values: np.ndarray) -> None:

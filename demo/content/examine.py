@@ -111,7 +111,8 @@ NOT_FAITHFUL = (
 
 RECORD = "Track record"
 NOT_MEASURED = "not measured"
-RECORD_NONE = "The model was never tested on {condition} with {inputs}: n\u00a0=\u00a0{n}."
+RECORD_WITH = "With these inputs"
+RECORD_NONE = "Not measured: too few test cases of {condition} with {inputs} (n\u00a0=\u00a0{n})."
 SENSITIVITY = "Sensitivity"
 PRECISION = "Precision"
 PRECISION_HELP = "It depends on how common the condition was among the test cases."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NOT_MEASURED = "not measured"
+NOT_COUNTED = "not counted"
 NUMBERS = "The numbers"
 MISSING = "Not measured: this was not run for these weights."
 
@@ -71,8 +72,8 @@ LIMITS_ITEMS = (
 DATA = "What it learned from"
 DATA_WORDS = (
     "Public datasets; whole patients, lesions or cases were kept out of training to measure on. "
-    "The numbers are those of the {split} split. A part of the training texts is synthetic, and no "
-    "language model wrote any of them."
+    "The results below are those of the {split} split. Beside these texts it read synthetic ones; "
+    "no language model wrote any of them."
 )
 # Of each source: its name, what it holds, its licence, whom to credit.
 SOURCES = {
@@ -113,7 +114,10 @@ SOURCES = {
         "Yim et al., MICCAI 2024",
     ),
 }
-DATA_COLUMNS = ("Source", "What", "Licence and credit", "Test photos", "Test texts")
+DATA_COLUMNS = (
+    "Source", "What", "Licence and credit", "Photos to learn from", "Texts to learn from",
+    "Test photos", "Test texts",
+)  # fmt: skip
 
 # 3. At a glance
 GLANCE = "How good is it?"
@@ -131,13 +135,14 @@ GAIN = (
     "input alone ({low} to {high})."
 )
 CONTROL = (
-    "Words are its weak side. On the same test descriptions a plain count of words (TF-IDF and "
-    "logistic regression) reaches {plain}."
+    "On the same test descriptions a plain count of words (TF-IDF and logistic regression) reaches "
+    "{plain}."
 )
 VIGNETTES = (
-    "On {n} cases that we wrote ourselves, no part of the test, it reaches {own} and the count of "
-    "words {plain}: freely written descriptions mislead it."
+    "On {n} descriptions that we wrote ourselves, no part of the test, it reaches {own} and the "
+    "count of words {plain}."
 )
+MISLED = "So freely written descriptions mislead it."
 
 # 4. Conditions
 CONDITIONS = "Which conditions does it recognise?"
@@ -237,7 +242,7 @@ GATE_COLUMNS = (
 )  # fmt: skip
 WHO = {
     "told": "Where only one input alone is right, the gate tells which one with an AUROC of "
-    "{value} ({low} to {high}; 0.5 is a coin).",
+    "{value} ({low} to {high}; 0.5 is a tossed coin).",
     "untold": "Whether the gate tells which input is right is not measured: too few cases.",
 }
 

@@ -44,7 +44,8 @@ LOADING = "Asking the model"
 SETTLE_TITLE = "The model has answered"
 SETTLE_HELP = "Keep your answer, or change it. Both are counted. The truth comes after this."
 MODEL_SAYS = "The model ranks"
-MODEL_ABSTAINS = "It would rather not rank this case. What it would have answered:"
+MODEL_ABSTAINS = "It would rather not rank this case."
+MODEL_WOULD = "What it would have answered:"
 YOURS = "Your answer"
 CHANGE = "Change my answer"
 KEEP = "Keep my answer"
@@ -67,7 +68,6 @@ DONE_HELP = (
 
 MODEL = "What the model answered"
 MODEL_PROBABILITY = "Its first five conditions, with calibrated probability."
-MODEL_SET = "With {coverage} coverage it is one of: {names}."
 
 SCORE = "Score of this set"
 SCORE_ROWS = WHO
@@ -86,7 +86,7 @@ INFLUENCE_HELP = (
     "Giving up a right answer for a wrong one of the model is automation bias; a learner without "
     "it takes the model's answer in the first row and not in the second."
 )
-CALIBRATION = "Said and true"
+CALIBRATION = "How sure, and how often right"
 CALIBRATION_LEARNER = "You, at first"
 CALIBRATION_MODEL = "The model"
 CALIBRATION_IDEAL = "As sure as right"

@@ -70,9 +70,9 @@ GATES = "How much each input counted"
 GATE_NAMES = {"image": "Photo", "text": "Description"}
 
 CERTAINTY = "How sure it is"
-SET = "The truth is in this set in {coverage} of cases like those of validation"
-SET_SIZES = "{before} conditions before, {after} now"
-SET_SAME = "the same {n} conditions"
+SET = "Set that holds the truth in {coverage} of cases like those of validation"
+SET_SIZES = "size {before} before, {after} now"
+SET_SAME = "{names}, before and now"
 NO_SET = "This model was not fitted for prediction sets."
 JOINED = "Comes in"
 LEFT = "Drops out"
@@ -107,10 +107,12 @@ NOTHING_LEFT_OUT = "nothing"
 THE_PHOTO = "the photo"
 THE_TEXT = "the description"
 FIRST_NOW = "First condition then"
-CHANGE_OF = "{name}, change in points"
+CHANGE_OF = "Change of {name}"
 SHOW = "Show"
 SHOW_LABEL = "Show the case without {what}"
-EXPERIMENTS_CAPTION = "The answer without each part of the case"
+EXPERIMENTS_CAPTION = (
+    "Without each part of the case: the first condition, and what {name} gains or loses, in points"
+)
 NO_EXPERIMENTS = (
     "There is nothing to leave out: this case is a photo alone, or a description of a single "
     "phrase. Add the other in Examine, or change the case above."

@@ -62,6 +62,11 @@ class Predictor(Protocol):
     ) -> Prediction:
         """Return the differential; ValueError with a readable message on bad input."""
 
+    def predict_many(
+        self, images: Sequence[Any], texts: Sequence[str | None]
+    ) -> Sequence[Prediction | ValueError | OSError]:
+        """Return for each case its answer without explanation, or what `predict` would raise."""
+
     def effects(self, image: Any = None, text: str | None = None) -> Effects:
         """Return what the answer owes to each phrase and region; ValueError like `predict`."""
 

@@ -40,6 +40,9 @@ element.setAttribute('aria-live', 'polite');
 element.addEventListener('toggle', event => {
   if (event.target.matches('.dm-would')) trigger(event.target.open ? 'expand' : 'collapse');
 }, true);
+watch('value', () => {
+  if (!element.querySelector('.dm-loading')) document.getElementById('answer').style.minHeight = '';
+});
 """
 
 # The slider sets the map's strength; a chosen word lays its own map over the photo.
@@ -60,9 +63,11 @@ element.addEventListener('click', event => {
 });
 """
 
-# On a phone the answer lies below the inputs, and above the examples: bring it into view.
+# While the next case is read, the last answer's place is kept, so that nothing below jumps. On a
+# phone the answer lies below the inputs, and above the examples: bring it into view.
 SHOW_ANSWER = """() => {
   const answer = document.getElementById('answer');
+  answer.style.minHeight = `${answer.offsetHeight}px`;
   const top = answer.getBoundingClientRect().top;
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   if (top < 0 || top > innerHeight / 2)
@@ -78,7 +83,7 @@ def build(predictor: Predictor) -> Inputs:
 
     def examine(photo: dict[str, Any] | None, description: str | None) -> Iterator[list[Any]]:
         """Show the loading state; the answer, or why there is none; then the effects."""
-        yield [answer.loading(), *_keep, None]
+        yield [answer.loading(), *_keep, gr.skip()]
         try:
             given = uploaded(photo)
             prediction = ask(predictor, given, description)
@@ -152,10 +157,10 @@ def build(predictor: Predictor) -> Inputs:
                     gr.HTML(f"<h2>{content.CHART}</h2>")
                     bars = gr.Plot(show_label=False, container=False, elem_id="chart")
                     note = gr.HTML()
-                record_html = gr.HTML(elem_id="record")
                 identity = gr.HTML(elem_id="identity")
             with gr.Column(scale=1, min_width=300):
                 look_html = gr.HTML(js_on_load=LOOK_AROUND, elem_id="look")
+        record_html = gr.HTML(elem_id="record")
         effects_html = gr.HTML(elem_id="effects")
 
     examples = gr.HTML(page.examples(EXAMPLES), js_on_load=CHOOSE_EXAMPLE, elem_id="examples")
@@ -179,7 +184,7 @@ def build(predictor: Predictor) -> Inputs:
     clear.click(cleared, None, [photo, description, *outputs], queue=False, **private)
 
     # What the model would answer where it abstains is shown on request, in the answer's card.
-    answer_html.expand(lambda: gr.Column(visible=True), None, details, queue=False, **private)
+    answer_html.expand(reveal, case, [details, bars], queue=False, **private)
     answer_html.collapse(lambda: gr.Column(visible=False), None, details, queue=False, **private)
 
     # The API has its own endpoints: their result is a JSON object and not the page's parts.
@@ -200,6 +205,14 @@ def choose_example(event: gr.EventData) -> tuple[str | None, str | None]:
     """Put an example into the inputs."""
     example = EXAMPLES[event.index]
     return (None if example.path is None else str(example.path)), example.text
+
+
+def reveal(answered: Answered | None) -> list[Any]:
+    """Show the details of an answer. `gr.Plot` forgets a figure that it got while hidden."""
+    return [
+        gr.Column(visible=True),
+        gr.skip() if answered is None else plot(chart.chart(answered.prediction)),
+    ]
 
 
 def cleared() -> list[Any]:

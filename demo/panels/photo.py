@@ -20,6 +20,37 @@ logger = logging.getLogger(__name__)
 Box = tuple[float, float, float, float]  # top, left, bottom, right: shares of height and width
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
+# Many computers do not know what HEIC is: the dialogue then hides such files, and Gradio ignores
+# them when they are dropped. Both are told, before Gradio looks.
+KNOW_HEIC = """
+const typed = file => file.type || !/[.](heic|heif)$/i.test(file.name)
+  ? file : new File([file], file.name, {type: 'image/heic'});
+const mended = files => {
+  const transfer = new DataTransfer();
+  for (const file of files) transfer.items.add(typed(file));
+  return transfer;
+};
+const strange = files => [...files ?? []].some(file => typed(file) !== file);
+const ours = event => event.target.closest?.('#photo');
+document.addEventListener('click', event => {
+  if (!ours(event)) return;
+  for (const field of document.querySelectorAll('#photo input[type=file]'))
+    field.accept = 'image/*,.heic,.heif';
+}, true);
+document.addEventListener('change', event => {
+  if (ours(event) && strange(event.target.files))
+    event.target.files = mended(event.target.files).files;
+}, true);
+document.addEventListener('drop', event => {
+  if (!ours(event) || !strange(event.dataTransfer?.files)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  event.target.dispatchEvent(new DragEvent('drop', {
+    dataTransfer: mended(event.dataTransfer.files), bubbles: true, cancelable: true,
+  }));
+}, true);
+"""
+
 # The square follows pointer, keys and slider in the page; only where it ends goes to Python.
 CHOOSE_PART = """
 const stage = () => element.querySelector('.dm-stage');
@@ -189,7 +220,7 @@ def build(predictor: Predictor, clear: gr.Button) -> gr.Image:
         choose_button = gr.Button(content.CROP, size="sm", elem_id="choose-crop")
         whole_button = gr.Button(content.WHOLE, size="sm", visible=False, elem_id="whole-photo")
     trouble = gr.HTML(elem_id="photo-trouble")
-    gr.HTML(render.advice())
+    gr.HTML(render.advice(), js_on_load=KNOW_HEIC)
 
     given = [photo, made]
     outputs = [photo, made, trouble, cropper, tools, whole_button]

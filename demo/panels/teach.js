@@ -7,7 +7,7 @@ const pills = () => [...element.querySelectorAll('.dm-pill')];
 const choices = () => JSON.parse(card().dataset.chosen);
 const confidence = () => element.querySelector('[name=dm-confidence]:checked');
 const MAX_CHOICES = 3;
-let acted = false, typed = false, sent = false;
+let acted = false, typed = false;
 
 function choose(list) {
   card().dataset.chosen = JSON.stringify(list);
@@ -67,9 +67,10 @@ function paint() {
 
 function send() {
   const button = element.querySelector('[data-send]');
-  if (!button || button.disabled || sent) return;
-  acted = sent = true;
+  if (!button || button.disabled) return;
+  acted = true;
   button.disabled = true;
+  setTimeout(() => { button.disabled = false; }, 3000);  // should the answer get lost on its way
   const round = Number(card().dataset.round), level = confidence();
   if (button.dataset.send === 'commit')
     trigger('commit', {round, choices: choices(), confidence: Number(level.value)});
@@ -125,7 +126,6 @@ element.addEventListener('keydown', event => {
 
 // A new stage: the keyboard goes on where it was, and on a phone the new part comes into view.
 watch('value', () => {
-  sent = false;
   if (!card()) return;
   paint();
   if (!acted) return;

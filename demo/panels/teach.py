@@ -140,7 +140,7 @@ def build(predictor: Predictor, cases: Path | None, tab: gr.Tab) -> None:
         yield {
             record: progress.with_round(one).to_json(),
             round_html: render.settle(number, one),
-            model_html: gr.update(value=render.model(prediction), visible=True),
+            model_html: gr.update(value=render.model(prediction, predictor.metrics), visible=True),
         }
 
     def settle(stored: Any, title: str, event: gr.EventData) -> dict[Any, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from demo.content import what_if as content
 from demo.edits import MAX_BLUR, MAX_STOPS, USES, Edits, edited
@@ -90,9 +91,9 @@ SHOW_TOP = """() => {
 
 @dataclass(frozen=True)
 class Case:
-    """What Examine holds: the photo's file as it came, and the description; None where absent."""
+    """What Examine holds: the photo, upright RGB (H, W, 3) uint8, and the description, or None."""
 
-    photo: bytes | None
+    photo: np.ndarray | None
     text: str | None
 
     @property
@@ -100,7 +101,11 @@ class Case:
         """Tells this case from another one; empty without any."""
         if self.photo is None and self.text is None:
             return ""
-        parts = (self.photo or b"", (self.text or "").encode("utf-8", "replace"))
+        # Of the pixels: Examine puts its own copy in the place of the file that was chosen.
+        pixels = (
+            b"" if self.photo is None else f"{self.photo.shape}".encode() + self.photo.tobytes()
+        )
+        parts = (pixels, (self.text or "").encode("utf-8", "replace"))
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
@@ -124,8 +129,7 @@ def edited_case(
         gr.Error: one of the two cannot be answered; the message says why and what to do.
     """
     before = ask(predictor, case.photo, case.text)
-    assert before.explanation is not None
-    photo = before.explanation.photo
+    photo = case.photo
     text = (changes.text or "").strip() or None
     with_photo = changes.with_photo or photo is None
     said = render.edits_in_words(changes.edits, with_photo, case.text, text)
@@ -152,8 +156,7 @@ def usual_experiments(predictor: Predictor, case: Case) -> tuple[Prediction, lis
     from dermmm.occlusion import without
 
     original = ask(predictor, case.photo, case.text)
-    assert original.explanation is not None
-    photo, text = original.explanation.photo, case.text
+    photo, text = case.photo, case.text
     parts: list[tuple[str, bool, str]] = []
     if photo is not None and text is not None:
         parts += [(content.THE_PHOTO, False, text), (content.THE_TEXT, True, "")]
@@ -187,23 +190,25 @@ def build(predictor: Predictor, inputs: Inputs, tab: gr.Tab) -> None:
     ) -> Answer:
         """What ``do`` makes of the case in Examine, or why there is none to work on."""
         try:
-            case = Case(uploaded(photo), (text or "").strip() or None)
+            file = uploaded(photo)
+            pixels = None if file is None else predictor.open_photo(file)
+            case = Case(pixels, (text or "").strip() or None)
             return do(case) if case.key else closed(render.empty())
         except gr.Error as error:
             return closed(answer.failure(error.message))
+        except ValueError as error:
+            return closed(answer.failure(str(error)))
 
     def opened(case: Case, changes: Changes) -> Answer:
         """The case with controls that say ``changes``; these are to have no edits of the photo."""
         before, after, said = edited_case(predictor, case, changes)
-        assert before.explanation is not None
-        pixels = before.explanation.photo
         return {
             no_case: gr.update(visible=False),
             bench: gr.update(visible=True),
             started: case.key,
-            heading: render.heading(pixels is not None),
-            picker: "" if pixels is None else render.picker(pixels, secrets.token_hex(4)),
-            photo_controls: gr.update(visible=pixels is not None),
+            heading: render.heading(case.photo is not None),
+            picker: "" if case.photo is None else render.picker(case.photo, secrets.token_hex(4)),
+            photo_controls: gr.update(visible=case.photo is not None),
             use: changes.edits.use,
             stops: changes.edits.stops,
             blur: changes.edits.blur,
@@ -336,7 +341,7 @@ def build(predictor: Predictor, inputs: Inputs, tab: gr.Tab) -> None:
         table = gr.HTML(js_on_load=SHOW_ROW, elem_id="what-if-table")
 
     case = [inputs.photo, inputs.description]
-    controls = [use, stops, blur, mirror, keep_photo, description]
+    controls: list[Any] = [use, stops, blur, mirror, keep_photo, description]
     outputs = [no_case, message, buttons, bench, started, heading, picker, photo_controls]
     outputs += [*controls, result, both_maps, table]
     private: dict[str, Any] = {"api_visibility": "private"}
@@ -350,7 +355,7 @@ def build(predictor: Predictor, inputs: Inputs, tab: gr.Tab) -> None:
     # Of changes that come while the model works, only the last one is asked.
     live: dict[str, Any] = {"trigger_mode": "always_last", **model}
 
-    tab.select(open_case, [*case, started], **model)
+    tab.select(open_case, [*case, started], **live)
     example.click(lambda: (str(EXAMPLES[0].path), EXAMPLES[0].text), None, case, **private).then(
         open_case, [*case, started], **model
     )

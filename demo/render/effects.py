@@ -114,7 +114,8 @@ def regions(photo: np.ndarray, found: tuple[Region, ...], scale: float) -> str:
     cells = "".join(
         f'<span class="dm-region {_side(region.change)}" style="top:{region.top:.2%};'
         f"left:{region.left:.2%};height:{region.bottom - region.top:.2%};"
-        f'width:{region.right - region.left:.2%};--d:{abs(region.change) / scale:.3f}">'
+        f'width:{region.right - region.left:.2%};--d:{abs(region.change) / scale:.3f}" role="img" '
+        f'aria-label="{place(region, found)}: {points(region.change)}">'
         f"<b>{points(region.change)}</b></span>"
         for region in found
     )

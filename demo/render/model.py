@@ -22,7 +22,7 @@ from demo.render.pieces import percent, sentence
 from dermmm import NOTICE, ModelIdentity
 from dermmm.conditions import CONDITIONS
 
-MOST_ERRORS, MOST_CONFUSED = 8, 8
+MOST_ERRORS, MOST_CONFUSED = 8, 12
 # What stands before a part's name in the metrics' rows, by answer.
 PARTS = {"image": "image only, ", "text": "text only, ", "fused": "both, true pairs, "}
 CONTROL = "TF-IDF and logistic regression"
@@ -67,19 +67,25 @@ def use() -> str:
 
 
 def data(metrics: Metrics) -> str:
-    """The sources, and how many test cases each gave."""
+    """The sources, and how many cases each gave for learning and for the test."""
     rows = metrics.get("rows", {})
 
-    def cases(answer: str, source: str) -> object:
-        return rows.get(f"{PARTS[answer]}{source}", {}).get("n", "–")
+    def learned(what: str, source: str) -> str:
+        n = metrics.get("training", {}).get(source, {}).get(what)
+        return content.NOT_COUNTED if n is None else f"{n:,}"
+
+    def tested(answer: str, source: str) -> str:
+        return f"{rows.get(f'{PARTS[answer]}{source}', {}).get('n', 0):,}"
 
     lines = [
         (
             f"<b>{escape(name)}</b>",
             escape(what),
             f"{escape(licence)}<br><small>{escape(credit)}</small>",
-            cases("image", source),
-            cases("text", source),
+            learned("photos", source),
+            learned("texts", source),
+            tested("image", source),
+            tested("text", source),
         )
         for source, (name, what, licence, credit) in content.SOURCES.items()
     ]
@@ -110,12 +116,11 @@ def _words_alone(metrics: Metrics) -> str:
         plain = _share(rows[f"{CONTROL}, text only"]["balanced_accuracy"])
         told.append(content.CONTROL.format(plain=plain))
     if f"text only, {VIGNETTES}" in rows and f"{CONTROL}, {VIGNETTES}" in rows:
-        own, plain = (
-            _share(rows[f"{name}, {VIGNETTES}"]["balanced_accuracy"])
-            for name in ("text only", CONTROL)
-        )
-        n = rows[f"text only, {VIGNETTES}"]["n"]
-        told.append(content.VIGNETTES.format(n=n, own=own, plain=plain))
+        row, other = (rows[f"{name}, {VIGNETTES}"] for name in ("text only", CONTROL))
+        own, counted = row["balanced_accuracy"], other["balanced_accuracy"]
+        told.append(content.VIGNETTES.format(n=row["n"], own=_share(own), plain=_share(counted)))
+        if own["high"] < counted["low"]:
+            told.append(content.MISLED)
     return " ".join(told)
 
 
@@ -292,7 +297,8 @@ def risk(study: Metrics, chosen: float) -> str:
         (
             escape(content.ANSWERS[answer]),
             f"{round(shares[place] * found['n']):,} of {found['n']:,}",
-            f"<b>{found['accuracy'][place]['value']:.0%}</b> {_range(found['accuracy'][place])}",
+            f"<b>{found['accuracy'][place]['value']:.0%}</b> "
+            f'<span class="dm-nowrap">{_range(found["accuracy"][place])}</span>',
             f"{found['accuracy'][-1]['value']:.0%}",
         )
         for answer, found in study["risk"].items()

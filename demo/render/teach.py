@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 from urllib.parse import quote
 
 import plotly.graph_objects as go
@@ -17,6 +18,7 @@ import plotly.graph_objects as go
 from demo.cases import Case
 from demo.content import teach as content
 from demo.render import answer, look
+from demo.render.frequency import frequency
 from demo.render.pieces import COLOURS, NEUTRAL, data_uri, percent, sentence
 from demo.rounds import (
     CONFIDENCES,
@@ -44,8 +46,8 @@ def bar(title: str, number: int, answered: int, cases: int) -> str:
     """Where the learner stands in a set, and the link that opens it. ``number`` counts from 1."""
     where = f"Case {number} of {cases}" if number <= cases else f"All {cases} cases answered"
     return (
-        f'<div class="dm-teach-bar"><p class="dm-progress"><b>{where}</b>'
-        f'<span class="dm-track" aria-hidden="true"><i style="--p:{answered / cases:.4f}">'
+        f'<div class="dm-teach-bar"><p class="dm-stand"><b>{where}</b>'
+        f'<span class="dm-stand-track" aria-hidden="true"><i style="--p:{answered / cases:.4f}">'
         f'</i></span></p><details class="dm-link" data-set="{escape(quote(title))}">'
         f"<summary>{content.LINK}</summary><label>{content.LINK_LABEL}"
         f'<input type="text" readonly></label>'
@@ -122,12 +124,15 @@ def settle(number: int, one: Round) -> str:
         + "</li>"
         for rank, name in enumerate(one.model)
     )
+    says = (
+        f"{content.MODEL_ABSTAINS} {content.MODEL_WOULD}" if one.abstained else content.MODEL_SAYS
+    )
     return _stage(
         2,
         number,
         f"<h2>{content.SETTLE_TITLE}</h2>"
         f'<p class="dm-small dm-hint">{content.SETTLE_HELP}</p>'
-        f'<div class="dm-says"><h3>{content.MODEL_SAYS}</h3><ol>{ranking}</ol></div>'
+        f'<div class="dm-says"><h3>{says}</h3><ol>{ranking}</ol></div>'
         f"<h3>{content.YOURS}</h3>{_slots()}"
         f'<div class="dm-send"><button type="button" class="dm-button" data-send="settle" '
         f'data-keep="{content.KEEP}" data-changed="{content.CHANGED}">{content.KEEP}</button></div>'
@@ -177,8 +182,9 @@ def _stage(stage: int, number: int, body: str, chosen: Sequence[str] = ()) -> st
         for place, name in enumerate(content.STAGES, start=1)
     )
     return (
-        f'<section class="dm-card dm-round" tabindex="-1" data-stage="{stage}" '
-        f'data-round="{number}" data-chosen="{escape(json.dumps(list(chosen)))}">'
+        f'<section class="dm-card dm-round" tabindex="-1" aria-label="{content.STAGES[stage - 1]}" '
+        f'data-stage="{stage}" data-round="{number}" '
+        f'data-chosen="{escape(json.dumps(list(chosen)))}">'
         f'<ol class="dm-stages">{steps}</ol>{body}</section>'
     )
 
@@ -237,26 +243,31 @@ def _mark(one: Round, who: str) -> str:
 # the model's answer ------------------------------------------------------------------------------
 
 
-def model(prediction: Prediction) -> str:
-    """The differential with its set and cautions, the gate, and where the model looked."""
+def model(prediction: Prediction, metrics: Mapping[str, Any]) -> str:
+    """The differential with how far to believe it and cautions, the gate, and where it looked.
+
+    ``metrics`` is the checkpoint's metrics.json. Where the model abstains, its ranking is shown all
+    the same, under the reasons: the learner has answered, and sees what the model would have said.
+    """
     top = [(name, p) for name, p in prediction.top(RANKED) if not math.isnan(p)]
-    cautions = "".join(map(answer.caution, prediction.cautions))
+    reasons = "".join(map(answer.caution, prediction.cautions))
     abstains = (
-        f'<h3>{content.MODEL_ABSTAINS}</h3><ul class="dm-cautions">{cautions}</ul>'
-        if cautions
+        f'<h3>{content.MODEL_ABSTAINS}</h3><ul class="dm-cautions">{reasons}</ul>'
+        f"<h3>{content.MODEL_WOULD}</h3>"
+        if reasons
         else ""
     )
-    set_ = ""
-    if prediction.set_coverage is not None:
-        names = ", ".join(prediction.prediction_set)
-        words = content.MODEL_SET.format(coverage=f"{prediction.set_coverage:.0%}", names=names)
-        set_ = f'<p class="dm-small">{escape(words)}</p>'
-    return (
-        f'<div class="dm-teach-model"><div><section class="dm-card"><h2>{content.MODEL}</h2>'
+    ranking = (
+        f'<section class="dm-card"><h2>{content.MODEL}</h2>'
         f"{abstains}{answer.ranking(top, 'fused', about=False)}"
-        f'<p class="dm-small">{content.MODEL_PROBABILITY}</p>{set_}'
-        f'<p class="dm-notice">{escape(prediction.notice)}</p></section>{answer.gate(prediction)}'
-        f"</div><div>{look.look(prediction)}</div></div>"
+        f'<p class="dm-small">{content.MODEL_PROBABILITY}</p>{frequency(prediction, metrics)}'
+        f'<p class="dm-notice">{escape(prediction.notice)}</p></section>'
+    )
+    # A photo with its map is as high as the ranking and the gate together; words are not.
+    left, right = [ranking], [look.look(prediction)]
+    (right if prediction.by_modality["image"] is None else left).append(answer.gate(prediction))
+    return (
+        f'<div class="dm-teach-model"><div>{"".join(left)}</div><div>{"".join(right)}</div></div>'
     )
 
 

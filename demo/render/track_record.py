@@ -21,27 +21,28 @@ def track_record(prediction: Prediction, metrics: Mapping[str, Any]) -> str:
     """A collapsible card for the first condition and the inputs given, from metrics.json."""
     name, _ = prediction.top(1)[0]
     kind = measured.given(prediction)
-    row = metrics.get("by_condition", {}).get(measured.ROWS[kind], {}).get(name)
-    n = 0 if row is None else row["n"]
-    inputs = content.GIVEN[kind]
-    if row is None or not measured.enough(n, metrics):
-        summary = content.NOT_MEASURED
-        body = (
-            f"<p>{escape(content.RECORD_NONE.format(condition=name, inputs=inputs, n=n))}</p>"
-            f"{_skin_types(name, kind, metrics)}"
-        )
-    else:
+    inputs, n = content.GIVEN[kind], measured.cases(prediction, metrics)
+    if measured.enough(n, metrics):
+        row = metrics["by_condition"][measured.ROWS[kind]][name]
         summary = f"{row['recall']:.0%} found"
         if row["precision"] is not None:
             summary += f", {row['precision']:.0%} right when named"
-        body = (
-            f'<dl class="dm-scores">{_sensitivity(row)}{_precision(row)}</dl>'
-            f"{_confusions(row)}{_skin_types(name, kind, metrics)}"
-        )
+        blocks = [
+            f"<dl>{_sensitivity(row)}</dl>",
+            f"<dl>{_precision(row)}</dl>",
+            _confusions(row),
+        ]
+    else:
+        summary = content.NOT_MEASURED
+        why = content.RECORD_NONE.format(condition=name, inputs=inputs, n=n)
+        blocks = [f"<h3>{content.RECORD_WITH}</h3><p>{escape(why)}</p>"]
+    blocks.append(_skin_types(name, kind, metrics))
     return (
         f'<details class="dm-card dm-record"><summary><h2>{content.RECORD}: '
         f'{escape(sentence(name))}</h2><span class="dm-small">With {inputs}: {summary}</span>'
-        f'</summary><p class="dm-about">{escape(DESCRIPTIONS.get(name, ""))}</p>{body}</details>'
+        f'</summary><p class="dm-about">{escape(DESCRIPTIONS.get(name, ""))}</p>'
+        f'<div class="dm-blocks">{"".join(f"<div>{block}</div>" for block in blocks)}</div>'
+        "</details>"
     )
 
 
@@ -60,10 +61,10 @@ def wilson(share: float, n: int) -> dict[str, float]:
 
 def _sensitivity(row: Mapping[str, Any]) -> str:
     return (
-        f"<div><dt>{content.SENSITIVITY}</dt><dd><b>{row['recall']:.0%}</b> "
+        f"<dt>{content.SENSITIVITY}</dt><dd><b>{row['recall']:.0%}</b> "
         f"of its {row['n']} test cases got it as the first answer "
         f'<span class="dm-small">95% interval {interval(row["recall_interval"])}; among the first '
-        f"three answers {row['top3']:.0%}</span></dd></div>"
+        f"three answers {row['top3']:.0%}</span></dd>"
     )
 
 
@@ -77,7 +78,7 @@ def _precision(row: Mapping[str, Any]) -> str:
             f"{interval(wilson(row['precision'], row['answered']))}, each photo counted as a case "
             f"of its own. {content.PRECISION_HELP}</span>"
         )
-    return f"<div><dt>{content.PRECISION}</dt><dd>{value}</dd></div>"
+    return f"<dt>{content.PRECISION}</dt><dd>{value}</dd>"
 
 
 def _confusions(row: Mapping[str, Any]) -> str:

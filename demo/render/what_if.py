@@ -13,7 +13,7 @@ from demo.content import what_if as content
 from demo.edits import GRID, Edits
 from demo.render.look import attention_sentence, weighted_words
 from demo.render.pieces import data_uri, heat_uri, percent, sentence
-from dermmm import Prediction
+from dermmm import Explanation, Prediction
 from dermmm.prediction import CAUTIONS
 
 SHOWN_SIDE = 640  # longest side of the photos, in pixels: two travel with every change
@@ -120,8 +120,9 @@ def changes(before: Prediction, after: Prediction, edits: Sequence[str]) -> str:
     """A list of conditions with both probabilities and a bar for the change."""
     if not edits:
         return (
-            f'<section class="dm-card" aria-live="polite"><h2>{content.CHANGES}</h2>'
-            f'<p class="dm-if-lead">{content.NOTHING_CHANGED}</p>{_abstains(before, after)}'
+            f'<section class="dm-card"><h2>{content.CHANGES}</h2>'
+            f'<p class="dm-if-lead" role="status">{content.NOTHING_CHANGED}</p>'
+            f"{_abstains(before, after)}"
             f'<ol class="dm-if-shifts">{"".join(map(_same_row, shifts(before, after)))}</ol>'
             f'<p class="dm-small">{content.CHANGES_HELP_SAME}</p></section>'
         )
@@ -129,8 +130,8 @@ def changes(before: Prediction, after: Prediction, edits: Sequence[str]) -> str:
     # Small changes stay small: the bars' scale never covers less than ten points.
     scale = max([0.1, *(abs(shift.change) for shift in found)])
     return (
-        f'<section class="dm-card" aria-live="polite"><h2>{content.CHANGES}</h2>'
-        f'<p class="dm-if-lead">{_lead(before, after)}</p>{_abstains(before, after)}'
+        f'<section class="dm-card"><h2>{content.CHANGES}</h2>'
+        f'<p class="dm-if-lead" role="status">{_lead(before, after)}</p>{_abstains(before, after)}'
         f'<p class="dm-if-edits"><b>{content.EDITED}:</b> {escape("; ".join(edits))}.</p>'
         f'<ol class="dm-if-shifts">{"".join(_row(shift, scale) for shift in found)}</ol>'
         f'<p class="dm-small">{content.CHANGES_HELP}</p></section>'
@@ -158,15 +159,20 @@ def maps(before: Prediction, after: Prediction) -> str:
     """Both photos under their attention maps and both descriptions with their words weighted."""
     if before.explanation is None or after.explanation is None:
         return ""
+    both = (before.explanation, after.explanation)
+    photo = any(explanation.photo is not None for explanation in both)
+    text = any(explanation.words for explanation in both)
     halves = "".join(
-        f'<div class="dm-if-half"><h3>{name}</h3>{_looked(prediction, content.WHICH[key])}</div>'
-        for name, key, prediction in (
-            (content.BEFORE, "before", before),
-            (content.AFTER, "after", after),
+        f'<div class="dm-if-half"><h3>{name}</h3>'
+        f"{_photo(explanation, content.WHICH[key]) if photo else ''}"
+        f"{_words(explanation) if text else ''}</div>"
+        for name, key, explanation in (
+            (content.BEFORE, "before", before.explanation),
+            (content.AFTER, "after", after.explanation),
         )
     )
     strength = ""
-    if before.explanation.photo is not None or after.explanation.photo is not None:
+    if photo:
         strength = (
             f'<label class="dm-strength">{content.STRENGTH}'
             '<input type="range" min="0" max="100" value="60"></label>'
@@ -203,9 +209,9 @@ def experiments(original: Prediction, done: Sequence[Experiment]) -> str:
     )
     return (
         f'<section class="dm-card"><table class="dm-if-experiments">'
-        f"<caption>{content.EXPERIMENTS_CAPTION}</caption><thead><tr>"
+        f"<caption>{escape(content.EXPERIMENTS_CAPTION.format(name=name))}</caption><thead><tr>"
         f'<th scope="col">{content.LEFT_OUT}</th><th scope="col">{content.FIRST_NOW}</th>'
-        f'<th scope="col">{escape(content.CHANGE_OF.format(name=sentence(name)))}</th>'
+        f'<th scope="col">{escape(content.CHANGE_OF.format(name=name))}</th>'
         f"<td></td></tr></thead><tbody>"
         f'<tr class="dm-if-as-is"><th scope="row">{content.NOTHING_LEFT_OUT}</th>'
         f"<td>{escape(sentence(name))} <b>{escape(percent(probability))}</b></td><td></td>"
@@ -239,9 +245,10 @@ def _cell_name(cell: int) -> str:
 
 
 def _shown(photo: np.ndarray) -> str:
-    """The photo as a data address, small enough to travel with every change."""
-    image = Image.fromarray(photo)
-    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), reducing_gap=2.0)
+    """The photo as a data address, small enough to travel with every change; a crop is enlarged."""
+    scale = SHOWN_SIDE / max(photo.shape[:2])
+    height, width = (max(1, round(scale * side)) for side in photo.shape[:2])
+    image = Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC)
     return data_uri(np.asarray(image), "JPEG")
 
 
@@ -332,7 +339,7 @@ def _sets(before: Prediction, after: Prediction) -> str:
     left = [name for name in old if name not in new]
     size = content.SET_SIZES.format(before=len(old), after=len(new))
     if not joined and not left:
-        size = f"{content.SET_SAME.format(n=len(new))}: {', '.join(new)}"
+        size = content.SET_SAME.format(names=", ".join(new))
     parts = [f"<p>{content.SET.format(coverage=f'{after.set_coverage:.0%}')}: {escape(size)}.</p>"]
     for mark, label, names in (("+", content.JOINED, joined), ("−", content.LEFT, left)):
         if names:
@@ -355,34 +362,32 @@ def _cautions(before: Prediction, after: Prediction) -> str:
             mark, label, kind = "!", content.CAUTIONS_KEPT, "kept"
         parts.append(
             f'<p class="dm-if-caution-{kind}"><i aria-hidden="true">{mark}</i><b>{label}:</b> '
-            f"{escape(key)}. {escape(CAUTIONS[key])}</p>"
+            f"{escape(CAUTIONS[key])}</p>"
         )
     return "".join(parts)
 
 
-def _looked(prediction: Prediction, which: str) -> str:
-    explanation = prediction.explanation
-    assert explanation is not None
-    parts = []
+def _photo(explanation: Explanation, which: str) -> str:
+    """The photo under its map; that there is none, where only the other case has one."""
     if explanation.photo is None:
-        parts.append(f'<p class="dm-if-nothing">{content.MAPS_NO_PHOTO}</p>')
-    else:
-        attention = explanation.attention
-        words = "" if attention is None else attention_sentence(attention)
-        heat = (
-            "" if attention is None else f'<img class="dm-heat" src="{heat_uri(attention)}" alt="">'
-        )
-        alt = content.MAPS_ALT.format(which=which, words=words)
-        parts.append(
-            f'<div class="dm-photo"><img src="{_shown(explanation.photo)}" alt="{alt}">{heat}</div>'
-            f'<p class="dm-small">{words}</p>'
-        )
-    if explanation.description and explanation.words:
-        weighted = weighted_words(explanation.description, explanation.words, maps=False)
-        parts.append(f'<p class="dm-words">{weighted}</p>')
-    else:
-        parts.append(f'<p class="dm-if-nothing">{content.MAPS_NO_TEXT}</p>')
-    return "".join(parts)
+        return f'<p class="dm-if-nothing">{content.MAPS_NO_PHOTO}</p>'
+    heat, words = "", ""
+    if explanation.attention is not None:
+        words = attention_sentence(explanation.attention)
+        heat = f'<img class="dm-heat" src="{heat_uri(explanation.attention)}" alt="">'
+    alt = content.MAPS_ALT.format(which=which, words=words)
+    return (
+        f'<div class="dm-photo"><img src="{_shown(explanation.photo)}" alt="{alt}">{heat}</div>'
+        f'<p class="dm-small">{words}</p>'
+    )
+
+
+def _words(explanation: Explanation) -> str:
+    """The description with its words weighted; that there is none, as for the photo."""
+    if not explanation.description:
+        return f'<p class="dm-if-nothing">{content.MAPS_NO_TEXT}</p>'
+    weighted = weighted_words(explanation.description, explanation.words, maps=False)
+    return f'<p class="dm-words">{weighted}</p>'
 
 
 def _experiment(done: Experiment, name: str, change: float, scale: float) -> str:

@@ -61,6 +61,10 @@ def test_the_readmes_python(address: str, folder: Path) -> None:
     by_text = FakePredictor().predict(text=TEXT).to_dict()
     assert names["reasons"]["conditions"] == by_text["conditions"]
     assert names["reasons"]["effects"]["phrases"]
+    first, second = names["answers"]["answers"]
+    assert first["prediction"]["conditions"] == both.to_dict()["conditions"]
+    assert second["prediction"]["conditions"] == by_text["conditions"]
+    assert names["answers"]["csv"].startswith("case_id,")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -76,9 +80,10 @@ def test_the_readmes_curl(address: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     events = re.findall(r"^event: (.*)\ndata: (.*)$", done.stdout, re.M)
     assert {event for event, _ in events} == {"complete"}
-    predict, explain = (json.loads(data)[0] for _, data in events[:2])
+    predict, explain, batch = (json.loads(data)[0] for _, data in events)
     assert predict == FakePredictor().predict((folder / "photo.jpg").read_bytes(), TEXT).to_dict()
     assert explain["effects"]["phrases"]
+    assert [answer["error"] for answer in batch["answers"]] == ["", ""]
 
 
 def test_the_public_endpoints_are_these_and_say_what_they_take(address: str) -> None:

@@ -18,8 +18,7 @@ from demo.render import model_figures as figures
 from demo.ui import build_demo
 from dermmm.conditions import NAMES
 from tests.fakes import FakePredictor
-from tests.made_metrics import METRICS, PHOTOS
-from tests.screenshots import DESKTOP, PHONE, open_page, served
+from tests.made_metrics import METRICS, PHOTOS, row
 
 STUDIES = METRICS["studies"]
 ANSWERS = tuple(content.ANSWERS)
@@ -74,14 +73,14 @@ def test_what_is_not_measured_is_named_with_its_cases() -> None:
 def test_every_source_and_skin_type_stands_beside_its_own_chance() -> None:
     rows = render.source_rows(METRICS)
     figure = figures.parts(METRICS, rows)
-    assert "PAD-UFES-20, both (74)" in named(figure)
+    assert "PAD-UFES-20, both (66)" in named(figure)
     assert not any("SCIN" in label for label in named(figure))  # 8 photos are too few
     chance = next(trace for trace in figure.data if trace.name == "Chance")
     assert list(chance.y) == named(figure)
     assert chance.x[0] == METRICS["rows"][next(iter(rows))]["chance"]
     numbers = render.parts(METRICS, rows)
     assert "SCIN, photo" in numbers and content.NOT_MEASURED in numbers
-    assert [label for label, _ in render.skin_rows(METRICS).values()][0] == "Skin type I–II"
+    assert next(label for label, _ in render.skin_rows(METRICS).values()) == "Skin type I–II"
 
 
 def test_the_gap_between_skin_types_is_told_or_said_to_be_unknown() -> None:
@@ -167,6 +166,16 @@ def test_failures_are_the_surest_first(answer: str) -> None:
     assert content.MISSING in render.failures({}, answer)
 
 
+def test_each_source_says_how_much_it_taught_and_tested() -> None:
+    lines = render.data(METRICS).split("<tr>")
+    (pad,) = [line for line in lines if "PAD-UFES-20" in line]
+    assert [pad.index(n) for n in (">1,200<", ">900<", ">66<", ">105<")] == sorted(
+        pad.index(n) for n in (">1,200<", ">900<", ">66<", ">105<")
+    )
+    (milk,) = [line for line in lines if "MILK10k" in line]
+    assert milk.count(content.NOT_COUNTED) == 2 and milk.count(">0<") == 2
+
+
 def test_mistakes_are_those_with_most_cases() -> None:
     html = render.confused(METRICS, "image")
     most = max(
@@ -175,6 +184,19 @@ def test_mistakes_are_those_with_most_cases() -> None:
         for count in row["confusions"].values()
     )
     assert html.index(f"<b>{most}</b>") == html.index("<b>")
+
+
+@pytest.mark.parametrize("own, misled", [(0.1, True), (0.5, False)])
+def test_words_are_compared_with_a_count_of_words(
+    metrics: dict[str, Any], own: float, misled: bool
+) -> None:
+    names = (f"text only, {render.VIGNETTES}", f"{render.CONTROL}, {render.VIGNETTES}")
+    for name, recall in zip(names, (own, 0.5), strict=True):
+        metrics["rows"][name] = row({"acne": 52}, recall)
+    html = unescape(render.glance(metrics))
+    assert "On 52 descriptions that we wrote ourselves" in html
+    assert (content.MISLED in html) is misled
+    assert content.MISLED not in render.glance(METRICS)
 
 
 def test_version_names_hash_licence_and_commit() -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from demo.cases import Case, library
+from demo.content import examine as words
 from demo.content import teach as content
 from demo.render import teach as render
 from demo.rounds import (
@@ -239,6 +240,8 @@ def test_a_photo_has_its_credit_and_a_drawing_is_called_one() -> None:
 def test_the_model_comes_without_the_truth_and_the_truth_with_who_was_right() -> None:
     one = round_of(first="eczema", model="mpox|acne|eczema", final="acne|truth")
     assert "psoriasis" not in re.sub(r'<details class="dm-rethink">.*', "", render.settle(1, one))
+    abstained = render.settle(1, replace(one, abstained=True))
+    assert content.MODEL_ABSTAINS in abstained and content.MODEL_SAYS not in abstained
     shown = render.truth(1, one, False)
     marks = re.findall(r'class="dm-was-(\w+)"', shown)
     assert marks == ["wrong", "among", "wrong"]
@@ -248,11 +251,12 @@ def test_the_model_comes_without_the_truth_and_the_truth_with_who_was_right() ->
 
 def test_the_models_answer_has_differential_gate_map_and_notice() -> None:
     prediction = FakePredictor().predict(DRAWN[0].photo(), DRAWN[0].text)
-    shown = render.model(prediction)
+    shown = render.model(prediction, {})
     assert shown.count('class="dm-condition"') == 5
     assert "dm-gate" in shown and "dm-heat" in shown and "education and research" in shown
     assert content.MODEL_ABSTAINS not in shown
-    unsure = render.model(replace(prediction, cautions=("blur",)))
+    assert words.NOT_VALIDATED in shown  # nothing was measured
+    unsure = render.model(replace(prediction, cautions=("blur",)), {})
     assert content.MODEL_ABSTAINS in unsure and "The photo is blurred." in unsure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,14 @@ from training.evaluate import (
     TABLES,
     Said,
     Scores,
+    errors,
+    identity_table,
     pair_rows,
     photo_rows,
     results_table,
     rounded,
     text_table,
+    training_cases,
     true_pair_rows,
 )
 
@@ -64,6 +68,28 @@ def test_the_results_show_differences_with_their_sign() -> None:
     table = results_table(metrics())
     assert "| text only | 40 | 4 | 25.0 | 50.0 (45.0–55.0) |" in table
     assert f"{README_DIFFERENCES[0]}, paired" in table and "−2.0 (−7.0–+3.0)" in table
+
+
+def test_the_identity_tells_where_a_checkpoint_came_from(tiny_checkpoint: Checkpoint) -> None:
+    known = {"commit": "abc", "started_from": {"image_encoder": "d658"}}
+    recall = {"both, true pairs": {"balanced_accuracy": interval(0.6)}}
+    told = replace(tiny_checkpoint, sha256="1234", provenance=known, metrics={"rows": recall})
+    table = identity_table(told).splitlines()
+    assert "| SHA-256 | `1234` |" in table
+    assert "| started from | image_encoder `d658` |" in table
+    assert "| balanced accuracy, both, true pairs | 0.600 (0.550–0.650) |" in table
+    first = replace(told, provenance={"started_from": {}})
+    assert "| started from | random weights |" in identity_table(first).splitlines()
+
+
+def test_the_surest_errors_come_first_with_what_an_analysis_needs() -> None:
+    rows = cases(("acne", "acne", "eczema"), label="as published")
+    values = sure("eczema", "acne", "acne")
+    values[0] = 0.9 * values[0] + 0.1 / len(NAMES)  # surely wrong, but less so than the third
+    found = errors(rows, values)
+    assert [one["id"] for one in found] == ["case 2", "case 0"]
+    assert found[0]["truth"] == "eczema" and found[0]["answer"] == "acne"
+    assert {"source", "photo_kind", "skin_type", "label", "probability"} < set(found[0])
 
 
 def test_every_document_has_its_markers() -> None:
@@ -222,3 +248,18 @@ def test_uniform_chance_prefers_no_condition() -> None:
     counts = np.bincount(values.argmax(axis=1), minlength=len(NAMES))
     assert values == pytest.approx(1 / len(NAMES), rel=1e-5)
     assert counts.min() > 60 and counts.max() < 140
+
+
+def test_training_cases_are_counted_by_source() -> None:
+    columns = ("source", "split", "condition", "photo", "text_path", "group", "fields")
+    rows = [
+        ("a", "train", "acne", "1.jpg", "1.txt", "x", '{"age": "30"}'),
+        ("a", "train", "acne", "2.jpg", "1.txt", "x", '{"age": "30"}'),  # the same description
+        ("a", "train", "", "3.jpg", "", "y", "{}"),  # no label
+        ("a", "test", "acne", "4.jpg", "", "z", "{}"),
+        ("b", "train", "eczema", "", "5.txt", "w", "{}"),
+    ]
+    assert training_cases(pd.DataFrame(rows, columns=columns)) == {
+        "a": {"photos": 2, "texts": 1},
+        "b": {"photos": 0, "texts": 1},
+    }

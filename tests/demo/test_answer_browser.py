@@ -1,0 +1,188 @@
+"""Answer and reasons in Chromium: abstention, effects that follow the answer, the track record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from demo.content import examine as content
+from demo.examples import EXAMPLES
+from demo.render.pieces import sentence
+from dermmm import Effects, Prediction
+from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.fakes import FakePredictor
+from tests.screenshots import DESKTOP, PHONE, open_page, served
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        chromium() is None, reason="no Chromium on the path, and CHROMIUM names none"
+    ),
+]
+
+TEXT = "an itchy red patch, dark at the edge, growing"
+DOUBTFUL, BREAKING, SLOW, READING = "doubtful", "effects break", "effects wait", "answer waits"
+
+
+class Moody(FakePredictor):
+    """Abstains, breaks or waits where the description says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on = threading.Event()
+
+    def predict(self, image: Any = None, text: str | None = None, explain: bool = True) -> Any:
+        if READING in (text or ""):
+            assert self.may_go_on.wait(30)
+        prediction: Prediction = super().predict(image, text, explain)
+        doubtful = DOUBTFUL in (text or "")
+        return replace(prediction, cautions=("words unknown",)) if doubtful else prediction
+
+    def effects(self, image: Any = None, text: str | None = None) -> Effects:
+        if BREAKING in (text or ""):
+            raise RuntimeError("internal detail")
+        if SLOW in (text or ""):
+            assert self.may_go_on.wait(30)
+        return super().effects(image, text)
+
+
+@pytest.fixture(scope="module")
+def moody() -> Moody:
+    return Moody()
+
+
+@pytest.fixture(scope="module")
+def address(moody: Moody) -> Iterator[str]:
+    with served(moody) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    page = open_page(browser, address, viewport=DESKTOP)
+    page.set_default_timeout(15_000)
+    yield page
+    page.context.close()
+
+
+def analyse(page: Any, text: str, photo: bool = False) -> None:
+    if photo:
+        with page.expect_response(lambda response: "/upload" in response.url):
+            page.locator("#photo input[type=file]").first.set_input_files(str(EXAMPLES[0].path))
+        page.locator("#photo img").first.wait_for()
+    page.locator("#description textarea").fill(text)
+    page.get_by_role("button", name=content.ANALYSE).click()
+    page.locator("#answer .dm-answer").wait_for()
+
+
+def test_abstaining_shows_the_ranking_only_on_request(page: Any) -> None:
+    text = f"{TEXT}, {DOUBTFUL}"
+    analyse(page, text)
+    first = sentence(FakePredictor().predict(text=text).top(1)[0][0])
+    answer, chart = page.locator("#answer"), page.locator("#chart .main-svg").first
+    assert content.CAUTION_TITLES["words unknown"] in answer.inner_text()
+    assert first not in answer.inner_text()
+    assert not chart.is_visible()
+    summary = answer.locator(".dm-would > summary")
+    summary.focus()
+    summary.press("Enter")
+    chart.wait_for()
+    assert first in answer.inner_text()
+    assert chart.bounding_box()["width"] > 300
+    summary.press("Enter")
+    chart.wait_for(state="hidden")
+
+
+def test_an_answer_after_an_abstention_shows_its_parts(page: Any) -> None:
+    analyse(page, f"{TEXT}, {DOUBTFUL}")
+    page.locator("#answer .dm-abstains").wait_for()
+    page.locator("#description textarea").fill(TEXT)
+    page.get_by_role("button", name=content.ANALYSE).click()
+    page.locator("#chart .main-svg").first.wait_for()
+    assert page.locator("#answer .dm-abstains").count() == 0
+
+
+def test_effects_come_after_the_answer_and_nothing_jumps(page: Any, moody: Moody) -> None:
+    moody.may_go_on.clear()
+    analyse(page, f"{TEXT}, {SLOW}", photo=True)
+    card = page.locator("#effects .dm-effects")
+    card.wait_for()
+    page.locator("#chart .main-svg").first.wait_for()
+    page.wait_for_timeout(500)  # plotly and images settle
+    assert "dm-loading" in card.get_attribute("class")
+    before = card.bounding_box()["y"]
+    moody.may_go_on.set()
+    page.locator("#effects .dm-effects:not(.dm-loading)").wait_for()
+    assert card.bounding_box()["y"] == pytest.approx(before, abs=1)
+    assert card.locator(".dm-region").count() == 16
+    assert card.locator(".dm-phrases tbody tr").count() == 4
+
+
+def test_nothing_jumps_while_the_next_case_is_read(page: Any, moody: Moody) -> None:
+    analyse(page, TEXT)
+    page.locator("#effects .dm-effects:not(.dm-loading)").wait_for()
+    page.wait_for_timeout(500)  # plotly settles
+    before = page.locator("#record").bounding_box()["y"]
+    moody.may_go_on.clear()
+    page.locator("#description textarea").fill(f"{TEXT}, {READING}")
+    page.get_by_role("button", name=content.ANALYSE).click()
+    page.locator("#answer .dm-loading").wait_for()
+    during = page.locator("#record").bounding_box()["y"]
+    moody.may_go_on.set()
+    page.locator("#answer .dm-answer").wait_for()
+    assert during == pytest.approx(before, abs=1)
+    assert page.locator("#answer").evaluate("element => element.style.minHeight") == ""
+
+
+def test_the_changes_over_the_photo_can_be_hidden(page: Any) -> None:
+    analyse(page, TEXT, photo=True)
+    region = page.locator("#effects .dm-region").first
+    region.wait_for()
+    page.get_by_label(content.EFFECTS_SHOW).press("Space")
+    assert not region.is_visible()
+
+
+def test_effects_that_break_leave_the_answer(page: Any) -> None:
+    analyse(page, f"{TEXT}, {BREAKING}")
+    failed = page.locator("#effects .dm-effects:not(.dm-loading)")
+    failed.wait_for()
+    assert content.EFFECTS_FAILED in failed.inner_text()
+    assert page.locator("#answer .dm-conditions").is_visible()
+    assert "internal detail" not in page.content()
+
+
+def test_the_track_record_opens_by_keyboard(page: Any) -> None:
+    analyse(page, TEXT)
+    summary = page.locator("#record summary")
+    summary.wait_for()
+    body = page.locator("#record .dm-blocks")
+    assert not body.is_visible()
+    summary.press("Enter")
+    assert body.is_visible()
+
+
+def test_all_of_it_fits_a_phone(browser: Any, address: str) -> None:
+    page = open_page(
+        browser, address, viewport=PHONE, has_touch=True, is_mobile=True, reduced_motion="reduce"
+    )
+    page.set_default_timeout(15_000)
+    analyse(page, TEXT, photo=True)
+    page.locator("#effects .dm-region").first.wait_for()
+    page.locator("#record summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.context.close()
