@@ -19,7 +19,7 @@ TEMPLATE_ROWS = (
     ("case-2", "photo-2.jpg", ""),
     ("case-3", "", "Itchy patches that come and go, for a week."),
 )
-START = "Answer the table"
+START = "Answer rows"
 STOP = "Stop"
 CLEAR = "Clear"
 PRIVACY = (
@@ -32,13 +32,13 @@ EMPTY_TITLE = "The answers appear here"
 EMPTY_STEPS = (
     ("Choose a table of cases.", "One row a case; start from the empty table if you have none."),
     ("Add the photos that it names.", "As files or in a zip. A table of texts needs none."),
-    ("Press Answer the table.", "A row that cannot be read says why and stops nothing."),
+    ("Press Answer rows.", "A row that cannot be read says why and stops nothing."),
 )
 READING = "Reading the table"
 RUNNING = "Answering the table"
 COUNT = "{done} of {total} rows"
 STOPPED_TITLE = "Stopped"
-STOPPED = "Nothing was kept. Press Answer the table to begin again."
+STOPPED = "Nothing was kept. Press Answer rows to begin again."
 FAILED = "The table was not answered"
 NO_TABLE = "Choose a table of cases first: a CSV with the columns case_id, image and text."
 LARGE_TABLE = "The table has {size:.1f} MB; at most {most} MB are read. Split it."

@@ -17,6 +17,10 @@ PHOTO = "The photo as the model saw it"
 OVERLAY = "Where the model looked"
 DESCRIPTION = "The description"
 DESCRIPTION_HELP = "Underlined: more weight. The heavier the line, the more the word counted."
+CAVEAT = (
+    "Attention shows what the model weighed, not why it is right: it can look at the right place "
+    "and still be wrong."
+)
 ABSTAINS = "The model abstains"
 WOULD_ANSWER = "What it would have answered. Do not rely on it."
 ANSWER = "The answer"

@@ -34,15 +34,17 @@ element.addEventListener('click', event => {
 """
 
 # The answer is read out as it changes. What the model would answer where it abstains is asked for
-# by opening a part of the card; the rest of the page follows.
+# by opening a part of the card; the rest of the page follows. With it there, its place needs no
+# keeping (see SHOW_ANSWER).
 ANSWER = """
 element.setAttribute('aria-live', 'polite');
 element.addEventListener('toggle', event => {
   if (event.target.matches('.dm-would')) trigger(event.target.open ? 'expand' : 'collapse');
 }, true);
-watch('value', () => {
-  if (!element.querySelector('.dm-loading')) document.getElementById('answer').style.minHeight = '';
-});
+new MutationObserver(() => {
+  if (!element.querySelector('.dm-loading'))
+    document.getElementById('answer-side').style.minHeight = '';
+}).observe(element, {childList: true, subtree: true});
 """
 
 # The slider sets the map's strength; a chosen word lays its own map over the photo.
@@ -63,15 +65,16 @@ element.addEventListener('click', event => {
 });
 """
 
-# While the next case is read, the last answer's place is kept, so that nothing below jumps. On a
-# phone the answer lies below the inputs, and above the examples: bring it into view.
-SHOW_ANSWER = """() => {
-  const answer = document.getElementById('answer');
-  answer.style.minHeight = `${answer.offsetHeight}px`;
-  const top = answer.getBoundingClientRect().top;
+# Runs before the model does. While the next case is read, the last answer's place is kept, so that
+# nothing below jumps. On a phone the answer lies below the inputs: bring it into view.
+SHOW_ANSWER = """(...inputs) => {
+  const side = document.getElementById('answer-side');
+  side.style.minHeight = `${side.offsetHeight}px`;
+  const top = side.getBoundingClientRect().top;
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   if (top < 0 || top > innerHeight / 2)
-    answer.scrollIntoView({behavior: calm ? 'auto' : 'smooth', block: 'start'});
+    side.scrollIntoView({behavior: calm ? 'auto' : 'smooth', block: 'start'});
+  return inputs;
 }"""
 
 
@@ -145,7 +148,7 @@ def build(predictor: Predictor) -> Inputs:
                 )
                 clear.render()
             gr.HTML(f'<p class="dm-small">{content.PRIVACY}</p>')
-        with gr.Column(scale=7, min_width=300):
+        with gr.Column(scale=7, min_width=300, elem_id="answer-side"):
             answer_html = gr.HTML(answer.empty(), js_on_load=ANSWER, elem_id="answer")
             # What is shown, for those who keep it; it is deleted like the files of the case.
             case = gr.State(time_to_live=KEPT_SECONDS)
@@ -170,6 +173,7 @@ def build(predictor: Predictor) -> Inputs:
     private: dict[str, Any] = {"api_visibility": "private"}
     run: dict[str, Any] = {
         "fn": examine,
+        "js": SHOW_ANSWER,
         "inputs": [photo, description],
         "outputs": outputs,
         "preprocess": False,
@@ -179,8 +183,6 @@ def build(predictor: Predictor) -> Inputs:
     }
     analyse.click(**run)
     examples.select(choose_example, None, [photo, description], **private).then(**run)
-    for event in (analyse.click, examples.select):
-        event(None, js=SHOW_ANSWER, **private)
     clear.click(cleared, None, [photo, description, *outputs], queue=False, **private)
 
     # What the model would answer where it abstains is shown on request, in the answer's card.

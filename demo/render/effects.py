@@ -18,8 +18,8 @@ LEAST_SCALE = 0.05
 
 def effects(found: Effects, prediction: Prediction) -> str:
     """The effects as a card: phrases with signed bars, regions over the photo, the maps' test."""
-    parts = [*found.phrases, *found.regions]
-    scale = max([LEAST_SCALE, *(abs(part.change) for part in parts)])
+    changes = [part.change for part in found.phrases] + [part.change for part in found.regions]
+    scale = max([LEAST_SCALE, *map(abs, changes)])
     photo = _photo(prediction.explanation)
     told = phrases(found.phrases, scale) if found.phrases else ""
     seen = regions(photo, found.regions, scale) if photo is not None and found.regions else ""

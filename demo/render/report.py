@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from demo.content import keep as content
-from demo.content.examine import ATTENTION_CAVEAT, CAUTION_TITLES, CHART_NAMES, GATE_NAMES
+from demo.content.examine import CAUTION_TITLES, CHART_NAMES, GATE_NAMES
 from demo.render.answer import gate_sentence
 from demo.render.effects import points, tests
 from demo.render.frequency import frequency
@@ -139,10 +139,7 @@ def _case(explanation: Explanation | None) -> str:
             f'<h3>{content.DESCRIPTION}</h3><p class="words">{words}</p>'
             f'<p class="small">{top}{content.DESCRIPTION_HELP}</p>'
         )
-    return (
-        f"<h2>{content.CASE}</h2>{pictures}{description}"
-        f'<p class="small">{escape(ATTENTION_CAVEAT)}</p>'
-    )
+    return f'<h2>{content.CASE}</h2>{pictures}{description}<p class="small">{content.CAVEAT}</p>'
 
 
 def _picture(source: str, alt: str, words: str) -> str:

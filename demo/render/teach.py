@@ -251,9 +251,10 @@ def model(prediction: Prediction, metrics: Mapping[str, Any]) -> str:
     """
     top = [(name, p) for name, p in prediction.top(RANKED) if not math.isnan(p)]
     reasons = "".join(map(answer.caution, prediction.cautions))
+    alone = answer.both_alone(prediction) if "modalities disagree" in prediction.cautions else ""
     abstains = (
         f'<h3>{content.MODEL_ABSTAINS}</h3><ul class="dm-cautions">{reasons}</ul>'
-        f"<h3>{content.MODEL_WOULD}</h3>"
+        f"{alone}<h3>{content.MODEL_WOULD}</h3>"
         if reasons
         else ""
     )

@@ -146,7 +146,7 @@ def test_nothing_jumps_while_the_next_case_is_read(page: Any, moody: Moody) -> N
     moody.may_go_on.set()
     page.locator("#answer .dm-answer").wait_for()
     assert during == pytest.approx(before, abs=1)
-    assert page.locator("#answer").evaluate("element => element.style.minHeight") == ""
+    assert page.locator("#answer-side").evaluate("element => element.style.minHeight") == ""
 
 
 def test_the_changes_over_the_photo_can_be_hidden(page: Any) -> None:

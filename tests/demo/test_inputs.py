@@ -12,7 +12,8 @@ import pytest
 from demo.content import inputs as content
 from demo.panels.form import facts_of, write
 from demo.render import form, photo
-from dermmm import describe
+from demo.ui import launch_settings
+from dermmm import describe, preprocess
 from dermmm.describe import Facts
 
 OURS = "I am a 62-year-old woman with a rash on my arm. It itches."
@@ -149,6 +150,12 @@ def test_what_is_said_of_a_file_is_escaped() -> None:
     html = photo.trouble("got <script>x</script>; expected a photo.")
     assert "<script" not in html
     assert html.count(".") == 1
+
+
+def test_advice_states_the_limits_as_they_are() -> None:
+    assert f"{preprocess.MAX_BYTES // 10**6} MB" in content.ADVICE_SOURCE
+    assert f"{preprocess.MAX_PIXELS // 10**6} megapixels" in content.ADVICE_SOURCE
+    assert launch_settings()["max_file_size"] == f"{preprocess.MAX_BYTES // 10**6}mb"
 
 
 def test_advice_names_what_matters() -> None:

@@ -244,6 +244,18 @@ def test_the_form_writes_and_what_the_user_wrote_stays(page: Any) -> None:
     assert page.locator("#form input[name=age]").input_value() == ""
 
 
+def test_clear_empties_the_form_too(page: Any) -> None:
+    page.locator("#form summary").click()
+    page.locator("#form input[name=age]").fill("62")
+    page.locator("#form select[name=sex]").select_option("female")
+    page.locator("#form-status", has_text=content.FORM_WROTE).wait_for()
+    page.locator("#clear").click()
+    page.locator("#form-status").wait_for(state="hidden")
+    assert page.locator("#description textarea").input_value() == ""
+    assert page.locator("#form input[name=age]").input_value() == ""
+    assert page.locator("#form select[name=sex]").input_value() == ""
+
+
 def test_an_age_that_is_none_is_said(page: Any) -> None:
     page.locator("#form summary").click()
     page.locator("#form input[name=age]").fill("200")

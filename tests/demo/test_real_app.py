@@ -71,8 +71,15 @@ def upload(page: Any, photo: Path | None) -> None:
 
 def analyse(page: Any) -> str:
     """Press the button, wait for the answer or the refusal, and return its words."""
+    before = page.locator("#answer").inner_html()
     page.get_by_role("button", name=examine.ANALYSE).click()
-    page.locator("#answer .dm-answer, #answer .dm-failure").first.wait_for()
+    page.wait_for_function(
+        """before => {
+          const answer = document.querySelector('#answer');
+          return answer.innerHTML !== before && answer.querySelector('.dm-answer, .dm-failure');
+        }""",
+        arg=before,
+    )
     words: str = page.locator("#answer").inner_text()
     page.locator("#effects .dm-loading").wait_for(state="detached")
     return words

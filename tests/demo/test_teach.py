@@ -258,6 +258,8 @@ def test_the_models_answer_has_differential_gate_map_and_notice() -> None:
     assert words.NOT_VALIDATED in shown  # nothing was measured
     unsure = render.model(replace(prediction, cautions=("blur",)), {})
     assert content.MODEL_ABSTAINS in unsure and "The photo is blurred." in unsure
+    torn = render.model(replace(prediction, cautions=("modalities disagree",)), {})
+    assert torn.count('class="dm-condition"') == 5 + 3 + 3  # each input by itself as well
 
 
 def test_score_tables_say_counts() -> None:
