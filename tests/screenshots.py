@@ -31,6 +31,14 @@ TABS = {
     "batch": content.BATCH,
     "model": content.MODEL,
 }
+# Parts of each tab that come last.
+READY = {
+    "examine": ["#answer"],
+    "what-if": ["#what-if-result .dm-card"],
+    "teach": ["#teach-round .dm-round"],
+    "batch": ["#batch-state"],
+    "model": ["#model-conditions .main-svg", "#model-reliability .main-svg"],
+}
 
 
 @contextmanager
@@ -72,10 +80,11 @@ def choose_example(page: Page, index: int) -> None:
 
 
 def open_tab(page: Page, tab: str) -> None:
-    """Go to a tab, one of `TABS`, and wait until nothing on it is still being made."""
+    """Go to a tab, one of `TABS`, and wait until it is ready. What if needs a case in Examine."""
     page.get_by_role("tab", name=TABS[tab], exact=True).click()
-    page.locator(".dm-ghost:visible").first.wait_for(state="detached")
-    page.wait_for_timeout(1500)  # plotly draws, images arrive
+    for part in READY[tab]:
+        page.locator(part).first.wait_for()
+    page.wait_for_timeout(1000)  # plotly draws, images arrive
 
 
 def main(out: Path, checkpoints: str | None, example: int = 0) -> None:
