@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("case_id", "image", "text")
 TOP = 3  # conditions that are named in the table of answers; all have their probability
-CHUNK = 8  # rows answered together: progress is told after each chunk
+CHUNK = 16  # rows answered together: progress is told after each chunk
 MAX_ENTRIES = 5_000  # of a zip
 MAX_UNPACKED = 1_000_000_000  # bytes of a zip, all files together
 _ENTRY = b"PK\x01\x02"  # with which a zip's list of files names each

@@ -97,7 +97,7 @@ def build(predictor: Predictor) -> Inputs:
             answer.answer(prediction, predictor.metrics),
             gr.Column(visible=not prediction.abstains),
             plot(chart.chart(prediction)),
-            chart.chart_note(prediction),
+            chart.chart_table(prediction) + chart.chart_note(prediction),
             track_record.track_record(prediction, predictor.metrics),
             answer.identity(prediction),
             look.look(prediction),

@@ -102,6 +102,26 @@ def chart_note(prediction: Prediction) -> str:
     return "".join(f'<p class="dm-small">{note}</p>' for note in notes)
 
 
+def chart_table(prediction: Prediction, bars: int = BARS) -> str:
+    """The figure's numbers as a table for people who do not see it, as HTML."""
+    series = _series(prediction)
+    heads = "".join(f'<th scope="col">{label}</th>' for label in ("Condition", *series.values()))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(sentence(name))}</th>'
+        + "".join(f"<td>{_told(_value(prediction, key, name))}</td>" for key in series)
+        + "</tr>"
+        for name, _ in prediction.top(bars)
+    )
+    return (
+        f'<div class="dm-unseen"><table><caption>{content.CHART}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _told(value: float | None) -> str:
+    return content.NEVER_LEARNED if value is None else escape(percent(value))
+
+
 def _series(prediction: Prediction) -> Mapping[str, str]:
     """Keys and labels of the bars. With one input the answer is that input: one series."""
     if prediction.by_modality["image"] is None or prediction.by_modality["text"] is None:

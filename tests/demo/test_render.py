@@ -96,6 +96,15 @@ def test_a_condition_never_learned_has_no_bar_and_a_note() -> None:
     assert "description model" not in note
 
 
+def test_the_charts_numbers_are_told_too() -> None:
+    prediction = made(image=[np.nan, 0.7, 0.3], text=[0.9, 0.05, 0.05])
+    table = chart.chart_table(prediction)
+    assert table.count("<tr>") == 4
+    assert table.count(content.NEVER_LEARNED) == 1
+    for p in ("60.0%", "70.0%", "90.0%"):
+        assert p in table
+
+
 def test_no_note_when_all_was_learned() -> None:
     assert chart.chart_note(FakePredictor().predict(text=TEXT)).count("never learned") == 1
     assert chart.chart_note(made(image=[0.5, 0.3, 0.2])) == ""
@@ -149,7 +158,7 @@ def test_what_a_user_wrote_is_escaped(photo: np.ndarray | None) -> None:
         model=ModelIdentity("<u>1</u>", '"><u>'),
     )
     html = look.look(prediction) + answer.answer(prediction, {}) + answer.identity(prediction)
-    html += chart.chart_note(prediction) + answer.failure(evil)
+    html += chart.chart_note(prediction) + chart.chart_table(prediction) + answer.failure(evil)
     for tag in ("<script", "<img src=x", '<b>"x', "<i>", "<u>"):
         assert tag not in html
     assert "&lt;script&gt;" in html
