@@ -5,7 +5,10 @@ from __future__ import annotations
 ANALYSE = "Analyse"
 CLEAR = "Clear"
 EXAMPLES = "Try an example"
-EXAMPLES_HELP = "The pictures are drawings made by a program, not photos of people."
+EXAMPLES_HELP = (
+    "Drawings and texts of our own, no photos of people: chosen to show what this page can answer, "
+    "not how good the model is."
+)
 PRIVACY = (
     "Photo and description go to the computer that runs this page and to no other. The photo is "
     "kept there in a temporary folder for at most some minutes, is not used for training, and "

@@ -1,4 +1,8 @@
-"""Six examples of our own: drawings made by `draw.py`, and descriptions that name no condition."""
+"""Six examples of our own: drawings made by `draw.py`, and descriptions that name no condition.
+
+They are chosen to show the states of the page: answers from both inputs and from one, and a case
+that the model refuses. How good the model is they do not show.
+"""
 
 from __future__ import annotations
 
@@ -40,23 +44,28 @@ EXAMPLES = (
         "six months. The edge is uneven, there are several shades of brown, and it bled once.",
     ),
     Example(
-        "Raised itchy patches",
-        "itchy_patches.jpg",
-        "Raised, very itchy patches came up on the trunk an hour after a meal. Each one fades "
-        "within a day and new ones appear elsewhere. No fever, no scaling.",
+        "White patches on the arm",
+        "white_areas.jpg",
+        "White patches on the arm, slowly larger for two years. They do not itch or flake. An aunt "
+        "has the same.",
     ),
     Example(
-        "White areas on the hand",
-        "white_areas.jpg",
-        "Milk-white areas with a sharp border on the back of the hand, slowly larger for two "
-        "years. They do not itch, flake or hurt. An aunt has the same.",
+        "Bumps after shaving",
+        "hair_bumps.jpg",
+        "Small pustules around the hairs on the thighs, some days after shaving. A little itchy "
+        "and sore; no fever.",
     ),
-    Example("A shiny bump", "shiny_bump.jpg", None),
-    Example("A scaly ring", "scaly_ring.jpg", None),
+    Example("An even brown spot", "brown_mole.jpg", None),
     Example(
         "Itch that wakes at night",
         None,
         "For four weeks an itch that is worst in bed at night. Small bumps and thin crooked lines "
         "between the fingers and at the wrists; two others in the household itch as well.",
+    ),
+    Example(
+        "Photo and words that disagree",
+        "scaly_plaque.jpg",
+        "Raised, very itchy patches came up on the trunk an hour after a meal. Each one fades "
+        "within a day and new ones appear elsewhere. No fever, no scaling.",
     ),
 )

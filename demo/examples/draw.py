@@ -1,156 +1,290 @@
 """Draw the example pictures: python -m demo.examples.draw
 
-Input: none, the random generator is seeded. Output: five JPEG files beside this one, the same at
-each run. Takes a few seconds. No photo of a person is used, and each picture says "drawing".
+Input: none, the random generator is seeded. Output: JPEG files beside this one, the same at each
+run. Takes some ten seconds. No photo of a person is used, and each picture says "drawing".
 
 Shapes: H x W the picture. Masks and heights are (H, W), colours (3,), pictures (H, W, 3) in 0..1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from demo.examples import FOLDER
 
-HEIGHT, WIDTH = 384, 512
+HEIGHT, WIDTH = 480, 640
 Y, X = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
 
-# From very light to very dark skin, sRGB.
-LIGHT, FAIR, OLIVE, BROWN, DARK = (
-    np.array(rgb) / 255
-    for rgb in (
-        (236, 200, 178),
-        (226, 180, 150),
-        (196, 148, 112),
-        (150, 102, 72),
-        (92, 60, 44),
-    )
-)
+Point = tuple[float, float]
 
 
-def main() -> None:
-    """Draw all pictures and save them."""
-    drawings: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-        "dark_spot.jpg": dark_spot,
-        "itchy_patches.jpg": itchy_patches,
-        "white_areas.jpg": white_areas,
-        "shiny_bump.jpg": shiny_bump,
-        "scaly_ring.jpg": scaly_ring,
-    }
-    for seed, (name, draw) in enumerate(drawings.items()):
-        picture = sign(draw(np.random.default_rng(seed)))
-        picture.save(FOLDER / name, quality=88, optimize=True)
-        print(f"{name}: {(FOLDER / name).stat().st_size / 1024:.0f} KB")
+def rgb(red: int, green: int, blue: int) -> np.ndarray:
+    """A colour from sRGB values 0..255."""
+    return np.array([red, green, blue]) / 255
+
+
+# Skin, from light to dark.
+LIGHT, FAIR, OLIVE, BROWN = (
+    rgb(226, 180, 158), rgb(214, 160, 134), rgb(198, 150, 118), rgb(142, 98, 72),
+)  # fmt: skip
 
 
 def dark_spot(rng: np.random.Generator) -> np.ndarray:
-    """An uneven spot in several browns on very light skin."""
+    """A flat spot with an uneven outline and several browns, on light skin."""
     picture = skin(LIGHT, rng)
-    distance = blob(rng, centre=(250, 190), radius=82, unevenness=0.2, stretch=1.25)
-    spot = soft(distance, 9)
-    browns = np.array([[0.47, 0.28, 0.17], [0.20, 0.11, 0.08]])
-    shade = np.clip(0.5 + 1.1 * clouds(rng, 26) + 0.35 * clouds(rng, 7), 0, 1)[..., None]
-    picture = mix(picture, np.array([0.80, 0.55, 0.46]), 0.45 * soft(distance - 14, 26))
-    picture = mix(picture, browns[0] * (1 - shade) + browns[1] * shade, 0.94 * spot)
-    return lit(picture, 5 * blurred(spot, 8) + 0.6 * clouds(rng, 2), 0.09)
+    distance = blob(rng, (306, 228), 88, 0.22, 1.2)
+    distance = np.minimum(distance, blob(rng, (384, 284), 52, 0.2, 1.15))  # it grew to one side
+    distance = distance + 11 * clouds(rng, 16) + 5 * clouds(rng, 6)
+    fading = 9 + 20 * np.clip(0.3 + clouds(rng, 45), 0, 1)  # the border is sharp in places only
+    spot = soft(distance, fading)
+    shade = 0.5 + 0.55 * clouds(rng, 26) + 0.22 * clouds(rng, 8) - 0.004 * distance
+    shade += 0.0035 * (Y - X + 70)
+    colour = ramp(
+        shade,
+        rgb(190, 124, 88), rgb(146, 86, 58), rgb(98, 56, 40), rgb(58, 36, 32), rgb(40, 30, 34),
+    )  # fmt: skip
+    # Greyish pink, where pigment was lost.
+    pale = np.clip(1.8 * clouds(rng, 20) - 0.6, 0, 1) * soft(distance + 20, 30)
+    colour = mix(colour, rgb(160, 122, 118), 0.6 * pale)
+    picture = mix(picture, rgb(206, 124, 108), 0.45 * soft(distance - 14, 50))
+    picture = mix(picture, colour, 0.94 * spot)
+    net = blurred(np.exp(-cells(rng, 7) / 1.3), 0.6)
+    picture = mix(picture, rgb(56, 32, 26), 0.3 * spot * net * np.clip(0.4 + clouds(rng, 30), 0, 1))
+    relief = 5 * blurred(spot, 8) + spot * (0.8 * clouds(rng, 3) + 1.6 * clouds(rng, 9))
+    return photographed(hairs(lit(picture, relief, 0.09), rng, 14), rng)
 
 
-def itchy_patches(rng: np.random.Generator) -> np.ndarray:
-    """Smooth raised patches, paler in the middle, on olive skin."""
-    picture, height = skin(OLIVE, rng), np.zeros((HEIGHT, WIDTH))
-    for centre, radius in (
-        ((130, 110), 52), ((235, 150), 44), ((350, 95), 60), ((400, 235), 46),
-        ((265, 285), 66), ((110, 265), 42), ((165, 190), 26), ((455, 330), 30),
-    ):  # fmt: skip
-        distance = blob(rng, centre, radius, unevenness=0.003 * radius)
-        patch = soft(distance, 8)
-        picture = mix(picture, np.array([0.74, 0.36, 0.29]), 0.42 * soft(distance - 12, 22))
-        picture = mix(picture, np.array([0.86, 0.62, 0.50]), 0.62 * patch * soft(distance + 15, 26))
-        height = np.maximum(height, blurred(patch, 6))
-    return lit(picture, 9 * height + 0.3 * clouds(rng, 3), 0.17)
-
-
-def white_areas(rng: np.random.Generator) -> np.ndarray:
-    """Sharply bordered areas without pigment on dark skin."""
-    picture = skin(DARK, rng)
-    distance = np.full((HEIGHT, WIDTH), np.inf)
-    for centre, radius in (((215, 170), 98), ((335, 235), 84), ((120, 300), 34), ((410, 85), 28)):
-        distance = np.minimum(distance, blob(rng, centre, radius, unevenness=0.002 * radius))
-    area = soft(distance + 6 * clouds(rng, 6), 5)
-    picture = mix(picture, DARK * 0.82, 0.5 * soft(distance - 9, 14))
-    picture = mix(picture, np.array([0.93, 0.80, 0.74]), 0.93 * area)
-    # Islands of pigment around the hairs.
-    for _ in range(26):
-        x, y = rng.uniform(130, 400), rng.uniform(100, 300)
-        picture = mix(picture, DARK, 0.55 * soft(np.hypot(X - x, Y - y) - rng.uniform(2, 5), 4))
-    return lit(picture, 0.9 * clouds(rng, 3), 0.10)
+def brown_mole(rng: np.random.Generator) -> np.ndarray:
+    """A soft round dome of one even brown."""
+    picture = skin(FAIR, rng)
+    distance = blob(rng, (322, 238), 84, 0.03, 1.12) + 2 * clouds(rng, 8)
+    spot = soft(distance, 20)
+    shade = 0.35 + 0.16 * clouds(rng, 14) + 0.1 * clouds(rng, 4) - 0.005 * np.minimum(distance, 0)
+    colour = ramp(shade, rgb(158, 100, 70), rgb(122, 72, 50), rgb(92, 54, 40))
+    picture = mix(picture, rgb(198, 130, 102), 0.4 * soft(distance - 12, 36))
+    picture = mix(picture, colour, 0.95 * spot)
+    dome = np.sqrt(np.clip(-distance / 84, 0, 1))
+    relief = 42 * blurred(dome, 8) + spot * (1.1 * clouds(rng, 5) + 0.45 * clouds(rng, 2))
+    picture = shine(lit(picture, relief, 0.08), rng, (288, 200), 30, 0.16)
+    return photographed(hairs(picture, rng, 12), rng)
 
 
 def shiny_bump(rng: np.random.Generator) -> np.ndarray:
-    """A smooth pearly bump with fine vessels on fair skin."""
+    """A pearly nodule with a sunken, crusted middle and branching vessels."""
+    picture = skin(FAIR, rng, redness=0.05)
+    centre = (322, 238)
+    distance = blob(rng, centre, 98, 0.14, 1.18) + 5 * clouds(rng, 14)
+    bump = soft(distance, 26)
+    picture = mix(picture, rgb(206, 116, 100), 0.45 * soft(distance - 16, 60))
+    pearl = ramp(0.5 + 0.55 * clouds(rng, 14), rgb(224, 158, 142), rgb(200, 116, 104))
+    picture = mix(picture, pearl, 0.72 * bump)
+    angles = rng.uniform(0, 0.8, 8) + np.arange(8) * np.pi / 4
+    trees = branches(rng, [(angle, centre, rng.uniform(92, 120)) for angle in angles])
+    picture = mix(picture, rgb(176, 60, 60), 0.62 * trees * soft(distance - 4, 22))
+    hollow = blob(rng, (330, 244), 28, 0.3, 1.25) + 6 * clouds(rng, 8) + 2 * clouds(rng, 3)
+    sunk = soft(hollow, 12)
+    shade = 0.45 + 0.5 * clouds(rng, 7) + 0.2 * clouds(rng, 2)
+    crust = ramp(shade, rgb(196, 112, 84), rgb(156, 62, 52), rgb(104, 40, 36))
+    picture = mix(picture, rgb(190, 78, 70), 0.5 * soft(hollow - 8, 22))
+    picture = mix(picture, crust, 0.85 * sunk)
+    rim = np.sqrt(np.clip(-distance / 90, 0, 1))
+    relief = 58 * blurred(rim, 9) - 34 * blurred(sunk, 12)
+    relief += sunk * (2 * clouds(rng, 3) + 4 * clouds(rng, 8))
+    relief += bump * (5 * clouds(rng, 15) + 0.8 * clouds(rng, 4))
+    picture = lit(picture, relief, 0.075)
+    for place, size in (((262, 186), 24), ((300, 166), 14), ((384, 300), 12)):
+        picture = shine(picture, rng, place, size, 0.42)
+    return photographed(hairs(picture, rng, 8), rng)
+
+
+def scaly_plaque(rng: np.random.Generator) -> np.ndarray:
+    """A sharply edged red plaque under thick silvery scale, with smaller ones beside it."""
     picture = skin(FAIR, rng)
-    distance = blob(rng, centre=(258, 195), radius=78, unevenness=0.07)
-    bump = soft(distance, 10)
-    picture = mix(picture, np.array([0.86, 0.52, 0.46]), 0.4 * soft(distance - 12, 26))
-    picture = mix(picture, np.array([0.90, 0.70, 0.64]), 0.8 * bump)
-    # Vessels run over the dome in slow bends and fork once.
-    canvas = Image.new("L", (WIDTH, HEIGHT))
-    pen = ImageDraw.Draw(canvas)
-    for start, length in (
-        (2.6, 15),
-        (2.6, 9),
-        (3.6, 17),
-        (4.9, 11),
-        (0.2, 16),
-        (0.2, 8),
-        (1.2, 12),
-    ):
-        x, y = 258 + 76 * np.cos(start), 195 + 76 * np.sin(start)
-        course, points = start + np.pi + rng.normal(0, 0.5), []
-        for _ in range(length * 2):
-            points.append((x, y))
-            course += rng.normal(0, 0.16)
-            x, y = x + 2.6 * np.cos(course), y + 2.6 * np.sin(course)
-        pen.line(points, fill=255, width=2)
-    vessels = blurred(np.asarray(canvas) / 255, 1.1) * bump
-    picture = mix(picture, np.array([0.72, 0.22, 0.22]), 0.62 * vessels)
-    dome = np.sqrt(np.clip(1 - (np.hypot(X - 258, Y - 195) / 82) ** 2, 0, 1))
-    picture = lit(picture, 46 * blurred(dome, 5), 0.085)
-    shine = soft(np.hypot((X - 226) * 0.8, (Y - 158) * 1.3) - 5, 20)
-    return mix(picture, np.ones(3), 0.55 * shine)
+    distance = blob(rng, (306, 234), 138, 0.2, 1.3)
+    for centre, radius in (((566, 88), 34), ((572, 372), 42), ((92, 424), 28), ((74, 84), 22)):
+        distance = np.minimum(distance, blob(rng, centre, radius, 0.15))
+    distance = distance + 7 * clouds(rng, 12) + 2 * clouds(rng, 4)
+    plaque = soft(distance, 10)
+    picture = mix(picture, rgb(206, 112, 96), 0.4 * soft(distance - 8, 26))
+    red = ramp(0.5 + 0.5 * clouds(rng, 12), rgb(200, 96, 84), rgb(168, 62, 58))
+    picture = mix(picture, red, 0.86 * plaque)
+    inner = soft(distance + 12, 26)
+    relief = 7 * blurred(plaque, 6)
+    thick = np.clip(0.72 + 0.75 * clouds(rng, 34), 0, 1) * inner
+    powder = ramp(0.5 + 0.6 * clouds(rng, 4), rgb(238, 226, 220), rgb(204, 172, 164))
+    picture = mix(picture, powder, 0.6 * thick * np.clip(0.7 + 0.5 * clouds(rng, 5), 0, 1))
+    for size, cover in ((34, 0.4), (19, 0.45), (11, 0.45)):  # flakes upon flakes
+        ragged = cells(rng, size) + 1.6 * clouds(rng, 3) + 1.2 * clouds(rng, 1.5)
+        flake = np.clip((ragged - 0.6) / 2, 0, 1) * thick
+        flake *= np.clip(0.8 + 1.6 * clouds(rng, size), 0, 1)
+        silver = ramp(0.5 + 0.6 * clouds(rng, 4), rgb(244, 237, 232), rgb(208, 188, 182))
+        picture = mix(picture, silver, cover * flake)
+        relief = relief + 2.2 * blurred(flake, 0.8) + 1.2 * flake * clouds(rng, 1.6)
+    return photographed(lit(picture, relief, 0.12), rng)
 
 
-def scaly_ring(rng: np.random.Generator) -> np.ndarray:
-    """A ring with a raised flaking edge and a calmer middle on brown skin."""
+def white_areas(rng: np.random.Generator) -> np.ndarray:
+    """Sharply bordered areas without pigment on brown skin."""
     picture = skin(BROWN, rng)
-    distance = blob(rng, centre=(255, 192), radius=122, unevenness=0.09)
-    inside = soft(distance, 7)
-    edge = inside * soft(-(distance + 40), 26)
-    picture = mix(picture, np.array([0.47, 0.24, 0.19]), 0.45 * inside)
-    picture = mix(picture, np.array([0.62, 0.25, 0.20]), 0.72 * edge)
-    flakes = np.clip(4.5 * (clouds(rng, 4) - 0.16), 0, 1) * np.clip(0.5 + clouds(rng, 14), 0, 1)
-    picture = mix(picture, np.array([0.90, 0.84, 0.78]), 0.85 * flakes * (edge + 0.14 * inside))
-    return lit(picture, 7 * blurred(edge, 4) + 2.4 * edge * clouds(rng, 3), 0.13)
+    distance = np.full((HEIGHT, WIDTH), np.inf)
+    for centre, radius, stretch in (
+        ((262, 214), 104, 1.25), ((400, 290), 84, 1.2), ((545, 120), 34, 1.0),
+        ((120, 395), 40, 1.3), ((560, 410), 22, 1.0), ((455, 185), 26, 1.0),
+    ):  # fmt: skip
+        distance = np.minimum(distance, blob(rng, centre, radius, 0.16, stretch))
+    distance += 9 * clouds(rng, 14) + 4 * clouds(rng, 5)
+    picture = mix(picture, BROWN * 0.8, 0.5 * soft(distance - 14, 34))
+    area = soft(distance, 14)
+    islands = np.zeros((HEIGHT, WIDTH))  # pigment that is left around hairs
+    for x, y in scattered(rng, 40, 14):
+        islands += soft(np.hypot(X - x, Y - y) - rng.uniform(1, 4), 6)
+    white = picture * rgb(236, 200, 184) / BROWN  # the surface stays as it was
+    white = mix(white, rgb(232, 170, 156), np.clip(0.18 + 0.3 * clouds(rng, 40), 0, 1))
+    picture = mix(picture, white, 0.95 * area * (1 - 0.7 * np.clip(islands, 0, 1)))
+    return photographed(hairs(picture, rng, 14), rng)
 
 
-def skin(tone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bare skin of one tone: mottled, with furrows, hairs' pores and light from the upper left."""
+def itchy_patches(rng: np.random.Generator) -> np.ndarray:
+    """Smooth raised wheals, paler in the middle, with a red flare around them."""
+    picture = skin(OLIVE, rng)
+    distance = np.full((HEIGHT, WIDTH), np.inf)
+    for centre, radius in (
+        ((150, 130), 58), ((236, 170), 48), ((410, 110), 64), ((476, 176), 44), ((520, 300), 50),
+        ((330, 345), 72), ((420, 385), 46), ((120, 330), 46), ((190, 262), 28), ((585, 430), 34),
+        ((310, 60), 22), ((40, 220), 24),
+    ):  # fmt: skip
+        distance = np.minimum(distance, blob(rng, centre, radius, 0.16, 1.15))
+    distance += 6 * clouds(rng, 12)
+    wheal = soft(distance, 14)
+    picture = mix(picture, rgb(206, 104, 88), 0.6 * soft(distance - 18, 44))
+    middle = ramp(0.5 + 0.6 * clouds(rng, 18), rgb(228, 164, 142), rgb(216, 128, 110))
+    picture = mix(picture, middle, 0.75 * wheal * soft(distance + 16, 26))
+    height = 13 * blurred(wheal, 7) + 1.2 * wheal * clouds(rng, 8)
+    return photographed(hairs(lit(picture, height, 0.11), rng, 14), rng)
+
+
+def hair_bumps(rng: np.random.Generator) -> np.ndarray:
+    """Small red bumps around hairs, many with a yellow tip."""
+    picture = skin(FAIR, rng, redness=0.03)
+    distance, tip = np.full((HEIGHT, WIDTH), np.inf), np.zeros((HEIGHT, WIDTH))
+    roots = list(scattered(rng, 26, 62))
+    for x, y in roots:
+        radius = rng.uniform(8, 15)
+        distance = np.minimum(distance, blob(rng, (x, y), radius, 0.2))
+        if rng.random() < 0.6:
+            tip = np.maximum(tip, soft(np.hypot(X - x, Y - y) - 0.42 * radius, 5))
+    distance += 1.5 * clouds(rng, 5)
+    bump = soft(distance, 10)
+    picture = mix(picture, rgb(206, 104, 90), 0.6 * soft(distance - 8, 28))
+    picture = mix(picture, rgb(192, 80, 72), 0.6 * bump)
+    picture = mix(picture, rgb(236, 212, 164), 0.85 * tip)
+    for root in roots:
+        picture = hairs(picture, rng, 1, root)
+    return photographed(hairs(lit(picture, 7 * blurred(bump, 4), 0.16), rng, 18), rng)
+
+
+def skin(tone: np.ndarray, rng: np.random.Generator, redness: float = 0.02) -> np.ndarray:
+    """Bare skin of one tone: mottled, with a net of fine furrows and pores."""
     picture = np.broadcast_to(tone, (HEIGHT, WIDTH, 3)).copy()
-    picture *= 1 + 0.05 * clouds(rng, 60)[..., None]
-    picture[..., 0] *= 1 + 0.025 * clouds(rng, 22)
-    picture *= (1.07 - 0.22 * np.hypot((X - 190) / WIDTH, (Y - 130) / HEIGHT) ** 1.6)[..., None]
-    furrows = clouds(rng, 1.6) + 0.6 * clouds(rng, 3.5)
-    picture = lit(picture, 0.75 * furrows, 0.06)
-    pores = np.clip(clouds(rng, 1.3) - 0.62, 0, 1)
-    return picture * (1 - 0.28 * pores[..., None])
+    picture *= 1 + 0.035 * clouds(rng, 70)[..., None] + 0.02 * clouds(rng, 14)[..., None]
+    blood = np.clip(redness + 0.03 * clouds(rng, 30) + 0.02 * clouds(rng, 7), -0.1, 0.2)
+    picture *= 1 - blood[..., None] * np.array([-0.4, 1.6, 1.4])
+    depth = np.exp(-cells(rng, 9) / 1.6) + 0.6 * np.exp(-cells(rng, 22) / 2.2)
+    picture = lit(picture, -1.1 * blurred(depth, 0.8) + 0.5 * clouds(rng, 2.5), 0.055)
+    picture *= 1 - 0.05 * blurred(depth, 0.8)[..., None]
+    pores = np.clip(clouds(rng, 1.6) - 0.75, 0, 1)
+    return picture * (1 - 0.25 * pores[..., None])
+
+
+def shine(
+    picture: np.ndarray, rng: np.random.Generator, place: Point, size: float, amount: float
+) -> np.ndarray:
+    """A broken reflection of the lamp on a moist or smooth surface."""
+    gleam = np.exp(-(((X - place[0]) / (1.2 * size)) ** 2) - ((Y - place[1]) / (0.8 * size)) ** 2)
+    return mix(
+        picture, rgb(255, 250, 246), amount * gleam * np.clip(0.6 + 0.7 * clouds(rng, 3), 0, 1.4)
+    )
+
+
+def cells(rng: np.random.Generator, size: float) -> np.ndarray:
+    """A net of uneven cells about ``size`` pixels wide: (H, W) pixels from the nearest border."""
+    x = X + 0.35 * size * clouds(rng, size) + 0.3 * Y
+    y = Y + 0.35 * size * clouds(rng, size)
+    column, row = np.floor(x / size).astype(int), np.floor(y / size).astype(int)
+    column -= column.min() - 1
+    row -= row.min() - 1
+    x -= (np.floor(x / size) - column).flat[0] * size
+    y -= (np.floor(y / size) - row).flat[0] * size
+    seeds = rng.uniform(0.1, 0.9, size=(row.max() + 2, column.max() + 2, 2))
+    nearest = np.full((2, HEIGHT, WIDTH), np.inf)  # and the second nearest seed
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            r, c = row + down, column + right
+            seed = seeds[r, c]
+            away = np.hypot((c + seed[..., 0]) * size - x, (r + seed[..., 1]) * size - y)
+            nearest[1] = np.minimum(nearest[1], np.maximum(nearest[0], away))
+            nearest[0] = np.minimum(nearest[0], away)
+    return (nearest[1] - nearest[0]) / 2
+
+
+def hairs(
+    picture: np.ndarray, rng: np.random.Generator, count: int, root: Point | None = None
+) -> np.ndarray:
+    """Lay fine bent hairs over the picture, all roughly one way, or out of one root."""
+    canvas = Image.new("L", (2 * WIDTH, 2 * HEIGHT))
+    pen = ImageDraw.Draw(canvas)
+    for _ in range(count):
+        x, y = root or (rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT))
+        course, bend = rng.normal(0.9, 0.35), rng.normal(0, 0.035)
+        length = rng.uniform(14, 34)
+        strength = rng.uniform(70, 190)
+        for step in np.linspace(1, 0, int(length)):
+            onward = x + 2 * np.cos(course), y + 2 * np.sin(course)
+            pen.line([(2 * x, 2 * y), (2 * onward[0], 2 * onward[1])], int(strength * step**0.5), 2)
+            (x, y), course = onward, course + bend
+    hair = np.asarray(canvas.resize((WIDTH, HEIGHT), Image.Resampling.BOX)) / 255
+    return mix(picture, rgb(62, 42, 34), 0.8 * hair)
+
+
+def branches(rng: np.random.Generator, starts: list[tuple[float, Point, float]]) -> np.ndarray:
+    """Vessels that run from the edge of a round inwards and fork, each time thinner: (H, W) 0..1.
+
+    ``starts``: for each vessel its place on the edge (radians), and centre and radius of the round.
+    """
+    canvas = Image.new("L", (2 * WIDTH, 2 * HEIGHT))
+    pen = ImageDraw.Draw(canvas)
+    for angle, (cx, cy), radius in starts:
+        x, y = cx + radius * np.cos(angle), cy + 0.9 * radius * np.sin(angle)
+        open_ends = [(x, y, angle + np.pi + rng.normal(0, 0.5), 5, 26)]
+        while open_ends:
+            x, y, course, width, steps = open_ends.pop()
+            for _ in range(steps):
+                course += rng.normal(0, 0.2)
+                ahead = x + 2.2 * np.cos(course), y + 2.2 * np.sin(course)
+                pen.line([(2 * x, 2 * y), (2 * ahead[0], 2 * ahead[1])], 130 + 25 * width, width)
+                x, y = ahead
+            if width > 2:
+                for turn in (-0.55, 0.5):
+                    open_ends.append((x, y, course + turn, width - 1, int(rng.uniform(8, 18))))
+    return blurred(np.asarray(canvas.resize((WIDTH, HEIGHT), Image.Resampling.BOX)) / 255, 0.8)
+
+
+def scattered(rng: np.random.Generator, count: int, apart: float) -> Iterator[Point]:
+    """Points at random places, at least ``apart`` pixels from each other."""
+    taken: list[Point] = []
+    while len(taken) < count:
+        x, y = rng.uniform(25, WIDTH - 25), rng.uniform(25, HEIGHT - 25)
+        if all(np.hypot(x - a, y - b) >= apart for a, b in taken):
+            taken.append((x, y))
+            yield x, y
 
 
 def blob(
     rng: np.random.Generator,
-    centre: tuple[float, float],
+    centre: Point,
     radius: float,
     unevenness: float,
     stretch: float = 1.0,
@@ -165,7 +299,15 @@ def blob(
     return np.hypot(dx, dy) - radius * outline
 
 
-def soft(distance: np.ndarray, width: float) -> np.ndarray:
+def ramp(position: np.ndarray, *colours: np.ndarray) -> np.ndarray:
+    """Colours along a ramp, (H, W, 3): the first at position 0, the last at 1."""
+    stops = np.linspace(0, 1, len(colours))
+    return np.stack(
+        [np.interp(position, stops, channel) for channel in zip(*colours, strict=True)], axis=-1
+    )
+
+
+def soft(distance: np.ndarray, width: float | np.ndarray) -> np.ndarray:
     """1 inside a signed distance, 0 outside, smooth over ``width`` pixels."""
     step = np.clip(0.5 - distance / width, 0, 1)
     return step * step * (3 - 2 * step)
@@ -195,20 +337,47 @@ def lit(picture: np.ndarray, height: np.ndarray, strength: float) -> np.ndarray:
     return picture * (1 + strength * np.clip(slope_x + slope_y, -4, 4)[..., None])
 
 
+def photographed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As a camera sees it: light that falls off to one side, a vignette, some blur, and noise."""
+    light = 1.06 - 0.2 * np.hypot((X - 200) / WIDTH, (Y - 130) / HEIGHT) ** 1.5
+    vignette = 1 - 0.16 * (np.hypot(X / WIDTH - 0.5, Y / HEIGHT - 0.5) / 0.7) ** 3
+    picture = picture * (light * vignette)[..., None]
+    picture = np.stack([blurred(picture[..., channel], 0.8) for channel in range(3)], axis=-1)
+    return picture + 0.008 * rng.standard_normal(picture.shape)
+
+
 def sign(picture: np.ndarray) -> Image.Image:
     """Turn into 8 bits and write "drawing" into the lower right corner."""
     image = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
-    image = image.filter(ImageFilter.GaussianBlur(0.6))
     ImageDraw.Draw(image).text(
-        (WIDTH - 10, HEIGHT - 8),
+        (WIDTH - 12, HEIGHT - 10),
         "drawing",
-        font=ImageFont.load_default(15),
+        font=ImageFont.load_default(19),
         anchor="rs",
         fill="white",
         stroke_width=2,
         stroke_fill=(40, 40, 40),
     )
     return image
+
+
+# Each with its seed, chosen by eye.
+DRAWINGS: dict[str, tuple[Callable[[np.random.Generator], np.ndarray], int]] = {
+    "dark_spot.jpg": (dark_spot, 7),
+    "white_areas.jpg": (white_areas, 1),
+    "hair_bumps.jpg": (hair_bumps, 3),
+    "brown_mole.jpg": (brown_mole, 2),
+    "scaly_plaque.jpg": (scaly_plaque, 3),
+    "shiny_bump.jpg": (shiny_bump, 1),
+    "itchy_patches.jpg": (itchy_patches, 5),
+}
+
+
+def main() -> None:
+    """Draw all pictures and save them."""
+    for name, (draw, seed) in DRAWINGS.items():
+        sign(draw(np.random.default_rng(seed))).save(FOLDER / name, quality=80, optimize=True)
+        print(f"{name}: {(FOLDER / name).stat().st_size / 1024:.0f} KB")
 
 
 if __name__ == "__main__":

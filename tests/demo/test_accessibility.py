@@ -14,7 +14,6 @@ import pytest
 
 from demo import content
 from demo.content import examine as words
-from demo.content import inputs
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, TABS, choose_example, open_page, open_tab, served
@@ -115,7 +114,6 @@ def test_the_answer_is_told_to_a_screen_reader(browser: Any, address: str) -> No
     page = open_page(browser, address, viewport=DESKTOP)
     assert page.locator("#answer [aria-live], #answer[aria-live]").count()
     assert page.locator("#description textarea").evaluate("e => e.labels.length") == 1
-    assert page.get_by_label(inputs.PHOTO).count()
     page.context.close()
 
 

@@ -29,7 +29,7 @@ from tests.screenshots import DESKTOP, PHONE, served
 EVIL = '<img src=x onerror="window.hit=1"> ${window.hit=2}'
 ROWS = [
     ("both", "dark_spot.jpg", "a dark spot that has grown"),
-    ("photo", "shiny_bump.jpg", ""),
+    ("photo", "brown_mole.jpg", ""),
     ("lost", "nowhere.jpg", "a rash"),
     (EVIL, "", "itchy blisters"),
     ("broken", "broken.jpg", ""),

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from demo.cases import OWN_SET, SHOWN_SIDE, library, read_cases
-from demo.examples import EXAMPLES, FOLDER
+from demo.examples import FOLDER
+from demo.examples.draw import DRAWINGS
 from dermmm.conditions import NAMES, names_in
 
 GOOD = {
@@ -161,12 +162,12 @@ def test_a_set_cannot_take_the_title_of_ours(tmp_path: Path) -> None:
 def test_our_own_cases_are_made_up_and_do_not_tell() -> None:
     sets = library()
     assert list(sets) == ["Drawings", "Written cases"]
-    drawings = {example.path for example in EXAMPLES}
+    assert {case.image for case in sets["Drawings"]} == {FOLDER / name for name in DRAWINGS}
     for case in (case for cases in sets.values() for case in cases):
         assert case.made_up and case.credit and case.licence and case.point
         assert names_in(case.text or "") == set()
         assert 1 <= (case.text or "").count(".") <= 8
-        assert case.image is None or case.image in drawings
+        assert (case.image is None) is (case.set == "Written cases")
         # An id stands in the learner's browser, where it must not tell either.
         assert not any(word in case.id for name in NAMES for word in name.split())
     assert {case.condition for case in sets["Written cases"]} == set(NAMES)

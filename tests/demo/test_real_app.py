@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from demo.content import batch, examine, what_if
-from demo.examples import EXAMPLES
+from demo.examples import EXAMPLES, FOLDER
 from dermmm import NOTICE
 from dermmm.conditions import NAMES
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium
@@ -183,7 +183,7 @@ def test_a_table_with_a_bad_row(page: Any, tmp_path: Path) -> None:
         "case_id,image,text\ngood,shiny_bump.jpg,\nbad,broken.jpg,\nwords,,An itchy rash\n"
     )
     open_tab(page, "batch")
-    photos = [str(broken), str(EXAMPLES[3].path)]
+    photos = [str(broken), str(FOLDER / "shiny_bump.jpg")]
     for part, files in (("table", [str(table)]), ("photos", photos)):
         with page.expect_response(lambda response: "/upload" in response.url):
             page.locator(f"#batch-{part} input[type=file]").set_input_files(files)

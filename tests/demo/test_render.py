@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from demo.content import examine as content
-from demo.examples import EXAMPLES
 from demo.render import answer, chart, look, page, pieces
 from dermmm import NOTICE, Explanation, Gate, ModelIdentity, Prediction, Word
-from dermmm.conditions import CONDITIONS, NAMES, names_in
+from dermmm.conditions import CONDITIONS, NAMES
 from tests.fakes import IMAGE_NEVER_LEARNED, FakePredictor
 
 PHOTO = np.full((60, 80, 3), 180, np.uint8)
@@ -212,14 +211,3 @@ def test_attention_in_words(cell: tuple[int, int], where: str) -> None:
 
 def test_even_attention_in_words() -> None:
     assert "evenly" in look.attention_sentence(np.full((7, 7), 1 / 49))
-
-
-def test_examples_are_drawings_and_name_no_condition() -> None:
-    assert len(EXAMPLES) == 6
-    kinds = [(case.drawing is not None, case.text is not None) for case in EXAMPLES]
-    assert (True, True) in kinds and (True, False) in kinds and (False, True) in kinds
-    for case in EXAMPLES:
-        assert names_in(f"{case.label} {case.text or ''}") == set()
-        if case.path is not None:
-            assert case.path.stat().st_size < 150 * 1024
-            assert "drawing" in case.caption

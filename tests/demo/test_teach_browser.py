@@ -118,7 +118,7 @@ def test_a_round_by_keyboard_alone(page: Any) -> None:
 
     page.keyboard.press("n")
     send(page, "commit").wait_for()
-    assert progress(page) == "Case 2 of 4"
+    assert progress(page) == f"Case 2 of {len(DRAWN)}"
     page.locator("#teach-model").wait_for(state="hidden")
     assert page.locator(".dm-search").evaluate("field => field === document.activeElement")
 
@@ -155,33 +155,35 @@ def test_progress_survives_a_reload_and_can_be_forgotten(page: Any, address: str
     answer_by_keyboard(page, "basal", level=3)
     page.reload()  # after the model was seen: the first answer stands
     send(page, "commit").wait_for()
-    assert progress(page) == "Case 2 of 4"
+    assert progress(page) == f"Case 2 of {len(DRAWN)}"
     assert "1 of 1" in page.locator("#teach-score").inner_text()
     page.goto(address)  # without the link, the last set
     page.get_by_role("tab", name=shared.TEACH).click()
-    page.locator(".dm-stand", has_text="Case 2 of 4").wait_for()
+    page.locator(".dm-stand", has_text=f"Case 2 of {len(DRAWN)}").wait_for()
 
     stored = page.evaluate("JSON.stringify(localStorage)")
     assert DRAWN[0].text not in stored and "data:image" not in stored
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name=content.RESET).click()
-    page.locator(".dm-stand", has_text="Case 1 of 4").wait_for()
+    page.locator(".dm-stand", has_text=f"Case 1 of {len(DRAWN)}").wait_for()
     page.locator("#teach-score").wait_for(state="hidden")
 
 
 def test_to_the_end_of_a_set_and_its_table(page: Any) -> None:
     for number in range(1, len(DRAWN) + 1):
-        page.locator(".dm-stand", has_text=f"Case {number} of 4").wait_for()
+        page.locator(".dm-stand", has_text=f"Case {number} of {len(DRAWN)}").wait_for()
         answer_by_keyboard(page, "vitil", level=1)
         page.keyboard.press("Enter")
         send(page, "advance").wait_for()
         page.keyboard.press("N")
     page.get_by_text(content.DONE_TITLE).wait_for()
-    assert progress(page) == "All 4 cases answered"
+    assert progress(page) == f"All {len(DRAWN)} cases answered"
     with page.expect_download() as download:
         page.get_by_role("link", name=content.CSV).click()
     rows = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert len(rows) == 5 and rows[1].startswith("Drawings,drawing-1,basal cell carcinoma,vitiligo")
+    assert len(rows) == len(DRAWN) + 1 and rows[1].startswith(
+        "Drawings,drawing-1,basal cell carcinoma,vitiligo"
+    )
     page.locator("#teach-set input").click()
     page.get_by_role("option", name="Written cases").click()
     page.locator(".dm-stand", has_text="Case 1 of 26").wait_for()
@@ -202,7 +204,7 @@ def test_an_unknown_tab_or_set_opens_the_usual(browser: Any, address: str) -> No
     page.goto(f"{address}?tab=nowhere&set=nothing")
     page.get_by_role("button", name="Analyse").wait_for()
     page.get_by_role("tab", name=shared.TEACH).click()
-    page.locator(".dm-stand", has_text="Case 1 of 4").wait_for()
+    page.locator(".dm-stand", has_text=f"Case 1 of {len(DRAWN)}").wait_for()
     page.context.close()
 
 
