@@ -59,9 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_predict(options: argparse.Namespace) -> None:
     if options.image is None and options.text is None:
         raise ValueError("got neither --image nor --text; give at least one of them")
-    prediction = load(options.checkpoints).predict(options.image, options.text, options.explain)
+    predictor = load(options.checkpoints)
+    prediction = predictor.predict(options.image, options.text, options.explain)
     if options.json:
-        print(json.dumps(prediction.to_dict()))
+        effects = predictor.effects(options.image, options.text) if options.explain else None
+        print(json.dumps(prediction.to_dict(effects)))
         return
     for reason in prediction.cautions:
         print(f"caution: {CAUTIONS[reason]}")

@@ -39,7 +39,7 @@ LOOK_WORDS_CHOOSE = "Choose a word to see where on the photo it looked."
 STRENGTH = "Attention map"
 ATTENTION_CAVEAT = (
     "Attention shows what the model weighed, not why it is right: it can look at the right place "
-    "and still be wrong. Whether it means something for this case is tested below."
+    "and still be wrong."
 )
 
 # The answer, and how far to believe it

@@ -96,7 +96,7 @@ def build(predictor: Predictor) -> Inputs:
         yield [
             answer.answer(prediction, predictor.metrics),
             gr.Column(visible=not prediction.abstains),
-            plot(chart.chart(prediction)),
+            gr.skip(),
             chart.chart_table(prediction) + chart.chart_note(prediction),
             track_record.track_record(prediction, predictor.metrics),
             answer.identity(prediction),
@@ -104,6 +104,10 @@ def build(predictor: Predictor) -> Inputs:
             effects.working(prediction),
             Answered(prediction),
         ]
+        if (
+            not prediction.abstains
+        ):  # by itself: `gr.Plot` forgets a figure that it got while hidden
+            yield [gr.skip(), gr.skip(), plot(chart.chart(prediction)), *[gr.skip()] * 6]
         try:
             found = ask_effects(predictor, given, description)
         except gr.Error:  # the log has it; the answer stands without
@@ -179,10 +183,13 @@ def build(predictor: Predictor) -> Inputs:
         "preprocess": False,
         "show_progress": "hidden",  # the loading state is our own
         "concurrency_id": MODEL_QUEUE,
+        "trigger_mode": "always_last",  # a new case waits for the effects of the last one
         **private,
     }
+    chosen = examples.select(choose_example, None, [photo, description], **private)
+    chosen.then(**run)
     analyse.click(**run)
-    examples.select(choose_example, None, [photo, description], **private).then(**run)
+    # Effects that come after it land in the hidden details: nothing of them is seen.
     clear.click(cleared, None, [photo, description, *outputs], queue=False, **private)
 
     # What the model would answer where it abstains is shown on request, in the answer's card.
