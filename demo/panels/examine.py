@@ -95,8 +95,8 @@ def build(predictor: Predictor) -> Inputs:
             raise
         yield [
             answer.answer(prediction, predictor.metrics),
-            gr.Column(visible=not prediction.abstains),
-            gr.skip(),
+            _away if prediction.abstains else _shown,
+            plot(chart.chart(prediction)),
             chart.chart_table(prediction) + chart.chart_note(prediction),
             track_record.track_record(prediction, predictor.metrics),
             answer.identity(prediction),
@@ -104,10 +104,6 @@ def build(predictor: Predictor) -> Inputs:
             effects.working(prediction),
             Answered(prediction),
         ]
-        if (
-            not prediction.abstains
-        ):  # by itself: `gr.Plot` forgets a figure that it got while hidden
-            yield [gr.skip(), gr.skip(), plot(chart.chart(prediction)), *[gr.skip()] * 6]
         try:
             found = ask_effects(predictor, given, description)
         except gr.Error:  # the log has it; the answer stands without
@@ -157,7 +153,7 @@ def build(predictor: Predictor) -> Inputs:
             # What is shown, for those who keep it; it is deleted like the files of the case.
             case = gr.State(time_to_live=KEPT_SECONDS)
             keep.build(predictor, case)
-    with gr.Column(visible=False, elem_classes="dm-details") as details:
+    with gr.Column(elem_classes=["dm-details", "dm-away"]) as details:
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=300):
                 with gr.Column(elem_classes="dm-card dm-chart"):
@@ -193,8 +189,8 @@ def build(predictor: Predictor) -> Inputs:
     clear.click(cleared, None, [photo, description, *outputs], queue=False, **private)
 
     # What the model would answer where it abstains is shown on request, in the answer's card.
-    answer_html.expand(reveal, case, [details, bars], queue=False, **private)
-    answer_html.collapse(lambda: gr.Column(visible=False), None, details, queue=False, **private)
+    answer_html.expand(lambda: _shown, None, details, queue=False, **private)
+    answer_html.collapse(lambda: _away, None, details, queue=False, **private)
 
     # The API has its own endpoints: their result is a JSON object and not the page's parts.
     result = gr.JSON(visible=False)
@@ -216,19 +212,15 @@ def choose_example(event: gr.EventData) -> tuple[str | None, str | None]:
     return (None if example.path is None else str(example.path)), example.text
 
 
-def reveal(answered: Answered | None) -> list[Any]:
-    """Show the details of an answer. `gr.Plot` forgets a figure that it got while hidden."""
-    return [
-        gr.Column(visible=True),
-        gr.skip() if answered is None else plot(chart.chart(answered.prediction)),
-    ]
-
-
 def cleared() -> list[Any]:
     """Empty inputs, and the page as it was at the start."""
     return [None, None, answer.empty(), *_hidden, None]
 
 
+# The details are out of sight by style and not by `visible`: a part that was never seen is not yet
+# loaded, and `gr.Plot` would forget the figure that it is sent.
+_shown = gr.update(elem_classes=["dm-details"])
+_away = gr.update(elem_classes=["dm-details", "dm-away"])
 # Of the seven parts between answer and case: leave them, or empty and hide them.
 _keep = [gr.skip()] * 7
-_hidden: list[Any] = [gr.update(visible=False), None, "", "", "", "", ""]
+_hidden: list[Any] = [_away, None, "", "", "", "", ""]

@@ -145,7 +145,7 @@ def test_clear_empties_inputs_and_hides_the_answer() -> None:
     photo, text, answer, details, *rest = cleared()
     assert photo is None and text is None
     assert content.EMPTY_TITLE in answer
-    assert details["visible"] is False
+    assert "dm-away" in details["elem_classes"]
     assert rest == [None, "", "", "", "", "", None]
 
 
