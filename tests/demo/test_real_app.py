@@ -81,7 +81,12 @@ def analyse(page: Any) -> str:
         arg=before,
     )
     words: str = page.locator("#answer").inner_text()
+    # The effects' own loading state is drawn a moment after the answer; Clear and the next case
+    # come when they are there. (Clear while they are worked out was seen to lose the next click on
+    # a loaded machine; not yet understood.)
+    page.wait_for_timeout(1000)
     page.locator("#effects .dm-loading").wait_for(state="detached")
+    page.wait_for_timeout(500)
     return words
 
 
