@@ -14,7 +14,7 @@ import pytest
 
 from demo import content
 from demo.content import examine as words
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, TABS, choose_example, open_page, open_tab, served
 
@@ -34,17 +34,6 @@ GRADIOS_OWN: dict[str, str] = {}
 def address() -> Iterator[str]:
     with served(FakePredictor()) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 def findings(page: Any) -> list[str]:

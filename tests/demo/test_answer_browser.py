@@ -13,7 +13,7 @@ from demo.content import examine as content
 from demo.examples import EXAMPLES
 from demo.render.pieces import sentence
 from dermmm import Effects, Prediction
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, open_page, served
 
@@ -59,17 +59,6 @@ def moody() -> Moody:
 def address(moody: Moody) -> Iterator[str]:
     with served(moody) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

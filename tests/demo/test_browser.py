@@ -10,7 +10,7 @@ import pytest
 
 from demo.content import examine as content
 from demo.examples import EXAMPLES
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, choose_example, open_page, served
 
@@ -29,17 +29,6 @@ TEXT = "an itchy red patch on the arm"
 def address() -> Iterator[str]:
     with served(FakePredictor()) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

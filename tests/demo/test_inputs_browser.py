@@ -18,7 +18,7 @@ import dermmm.preprocess
 from demo.content import inputs as content
 from demo.examples import EXAMPLES
 from dermmm import NOTICE
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, choose_example, open_page, served
 
@@ -47,17 +47,6 @@ def address() -> Iterator[str]:
     pillow_heif.register_heif_opener()
     with served(Opening()) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

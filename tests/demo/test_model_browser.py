@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demo.content import model as content
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, open_page, served
 
@@ -28,17 +28,6 @@ FIGURES = (
 def address() -> Iterator[str]:
     with served(FakePredictor()) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 def open_tab(browser: Any, address: str, **context: Any) -> Any:

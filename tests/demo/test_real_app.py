@@ -17,7 +17,7 @@ from demo.content import batch, examine, what_if
 from demo.examples import EXAMPLES, FOLDER
 from dermmm import NOTICE
 from dermmm.conditions import NAMES
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.running import APP, running
 from tests.screenshots import DESKTOP, PHONE, TABS, choose_example, open_page, open_tab
 
@@ -40,17 +40,6 @@ DRAWING = EXAMPLES[0].path
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(folder=tmp_path_factory.mktemp("app")) as (address, _):
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

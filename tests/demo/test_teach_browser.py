@@ -11,7 +11,7 @@ import pytest
 from demo import content as shared
 from demo.cases import library
 from demo.content import teach as content
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, served
 
@@ -30,17 +30,6 @@ DRAWN = library()["Drawings"]
 def address() -> Iterator[str]:
     with served(FAKE) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

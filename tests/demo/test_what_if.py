@@ -19,7 +19,7 @@ from demo.render import what_if as render
 from dermmm import Gate, ModelIdentity, Prediction
 from dermmm.prediction import CAUTIONS
 from dermmm.predictor import Predictor as RealPredictor
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, open_page, served
 
@@ -302,17 +302,6 @@ in_browser = [
 def address() -> Iterator[str]:
     with served(FakePredictor()) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
