@@ -1,11 +1,14 @@
 """What each part of the image training is worth: small runs, each with one thing changed.
 
     python -m training.image_ablation --data runs/first/data --out runs/first [--minutes 60]
+    python -m training.image_ablation --data ... --out ... --preset further --start-from checkpoints
 
 Every arm changes one thing in the settings of the arm "balanced softmax": how rare conditions are
-made to count, or how photos are varied and weights are kept. All start from the encoder of
-`training.simclr` where the run has one, else from the same random weights, and train for about as
-many steps at a small photo size. Scored on the clinical photos of the validation split, with a
+made to count, or how photos are varied and weights are kept. All start from the same encoder, with
+a new head, and train for about as many steps at a small photo size. The encoder is that of
+`--start-from`, else that of `training.simclr` where the run has one, else random. A short run from
+random weights hardly learns, so that its arms cannot differ: the second command asks which change
+helps one more round instead. Scored on the clinical photos of the validation split, with a
 paired bootstrap against the common arm. Nothing here is shipped, and with one seed an arm and a
 short run a small difference says little.
 
@@ -31,6 +34,7 @@ import torch
 from accelerate.utils import broadcast
 from plotly import graph_objects as go
 
+from dermmm import checkpoint
 from training import image_classifier, simclr
 from training.dataset import condition_index, pack_photos, read_manifest
 from training.image_classifier import ImageClassifierConfig
@@ -38,7 +42,15 @@ from training.loop import LoopConfig
 from training.scoring import paired_difference, score
 from training.section import BLUE, ORANGE, Section, table, with_interval
 from training.source_shortcut import classify
-from training.stage import MADE, Stage, processes, run_parsed, stage_parser
+from training.stage import (
+    MADE,
+    Stage,
+    processes,
+    run_parsed,
+    save_module,
+    stage_parser,
+    write_whole,
+)
 
 NAME = "image_ablation"
 SCORES = ("balanced_accuracy", "top1", "top3")
@@ -104,16 +116,19 @@ def settings(config: ImageAblationConfig, arm: Arm, epochs: int) -> ImageClassif
 
 
 def main(
-    config: ImageAblationConfig, data: Path, out: Path, minutes: float = math.inf
+    config: ImageAblationConfig,
+    data: Path,
+    out: Path,
+    minutes: float = math.inf,
+    start_from: Path | None = None,
 ) -> dict[str, object]:
     started = time.monotonic()
+    start, origin = starting_weights(out, start_from)
     manifest = read_manifest(data)
     rows = simclr.training_photos(manifest)
     photos = pack_photos(data, list(rows["photo"]), config.pack, out / "cache")
     held = held_out(manifest)
     shown = pack_photos(data, list(held["photo"]), config.size, out / "cache")
-    encoder = out / simclr.NAME / "encoder.safetensors"
-    start = encoder if encoder.is_file() else None
     labelled = int((rows["condition"] != "").sum())
     an_epoch = max(1, labelled // config.batch_size)
     epochs = max(1, round(config.steps / an_epoch))
@@ -153,11 +168,42 @@ def main(
     return {
         "arms": arms,
         "not_run": [name for name in config.arms if name not in found],
-        "start": simclr.NAME if start else "random weights",
+        "start": origin,
         "steps": epochs * an_epoch,
         "photos": labelled,
         "scored_on": {"photos": len(held), "conditions": len(set(targets))},
     }
+
+
+def starting_weights(out: Path, start_from: Path | None) -> tuple[Path | None, str]:
+    """The encoder that every arm starts from (None: random weights), and what it is, in words.
+
+    Raises:
+        ValueError: arms in ``out`` were started from another encoder.
+    """
+    trained = out / simclr.NAME / "encoder.safetensors"
+    start, origin = (
+        (trained, f"the encoder of {simclr.NAME}")
+        if trained.is_file()
+        else (None, "random weights")
+    )
+    if start_from is not None:
+        loaded = checkpoint.load(start_from)
+        weights = out / NAME / "start.safetensors"
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        save_module(loaded.model.image_encoder, weights)
+        processes().wait_for_everyone()
+        start, origin = weights, f"the encoder of {loaded.sha256[:12]}"
+    told = out / NAME / "start.txt"
+    then = told.read_text(encoding="utf-8") if told.is_file() else origin
+    if then != origin:
+        raise ValueError(
+            f"the arms in {out / NAME} started from {then}, these would from {origin}; give the "
+            "same --start-from, or remove the folder to train all arms anew"
+        )
+    told.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(told, origin)
+    return start, origin
 
 
 def _minutes_since(started: float) -> float:
@@ -234,9 +280,9 @@ def _bars(arms: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def within(minutes: float) -> Stage:
-    """This stage, beginning no arm after ``minutes``."""
-    return Stage(NAME, partial(main, minutes=minutes), reads=MADE)
+def within(minutes: float, start_from: Path | None = None) -> Stage:
+    """This stage, beginning no arm after ``minutes``, from a checkpoint's encoder or as usual."""
+    return Stage(NAME, partial(main, minutes=minutes, start_from=start_from), reads=MADE)
 
 
 STAGE = within(math.inf)
@@ -246,8 +292,11 @@ if __name__ == "__main__":
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="begin no arm after this time"
     )
+    parser.add_argument(
+        "--start-from", type=Path, metavar="DIR", help="start every arm from this checkpoint"
+    )
     options = parser.parse_args()
     done = options.out / NAME / "summary.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8"))["not_run"]:
         done.unlink()  # so that the stage goes on with the arms that were not run
-    print(section(run_parsed(within(options.minutes), options)).text)
+    print(section(run_parsed(within(options.minutes, options.start_from), options)).text)

@@ -127,6 +127,7 @@ FURTHER = replace(
     text_classifier=TextClassifierConfig(
         LoopConfig(epochs=5, batch_size=128, learning_rate=8e-4, ema=0.99)
     ),
+    image_ablation=ImageAblationConfig(steps=390),
     calibrate=CalibrateConfig("further"),
 )
 

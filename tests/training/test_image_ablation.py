@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dermmm import checkpoint
 from tests.training.made_data import make_raw
 from training import clean, image_ablation
 from training.dataset import read_manifest
@@ -62,3 +63,13 @@ def test_it_runs_in_pieces(data: Path, tmp_path: Path) -> None:
     assert "not run" not in shown.text
     (figure,) = shown.figures.values()
     assert [list(bars.y) for bars in figure.data] == [list(CONFIG.arms)] * 2
+
+
+def test_every_arm_may_start_from_a_published_checkpoint_and_from_no_other(
+    data: Path, tmp_path: Path, checkpoint_folder: Path
+) -> None:
+    one = replace(CONFIG, arms=(COMMON,))
+    summary = image_ablation.main(one, data, tmp_path, start_from=checkpoint_folder)
+    assert summary["start"] == f"the encoder of {checkpoint.load(checkpoint_folder).sha256[:12]}"
+    with pytest.raises(ValueError, match="these would from random weights"):
+        image_ablation.main(one, data, tmp_path)
