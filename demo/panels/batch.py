@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -67,25 +69,26 @@ element.addEventListener('click', event => {
 def build(predictor: Predictor) -> None:
     """Add the panel to the page that is being built, and the API's endpoint /batch."""
 
-    def run(table: File | None, files: list[File] | None) -> Iterator[list[Any]]:
+    def run(table: File | None, files: list[File] | None, wish: Wish) -> Iterator[list[Any]]:
         """Count the rows that are answered, then show the answers, or say why there are none."""
-        yield [render.progress(), *_hidden, gr.Button(interactive=True)]
         try:
             rows, photos = read(table, files)
             done: list[Answer] = []
-            yield [render.progress(0, len(rows)), *_keep]
-            for chunk in answered(predictor, rows, photos):
+            for chunk in chain([[]], answered(predictor, rows, photos)):
+                if wish.ending is not None:
+                    yield wish.ending()
+                    return
                 done += chunk
                 yield [render.progress(len(done), len(rows)), *_keep]
         except gr.Error as error:
-            yield [render.failure(error.message), *_hidden, gr.Button(interactive=False)]
+            yield [render.failure(error.message), *_hidden, *_buttons(working=False)]
             raise
         yield [
             render.summary(predictor.conditions, done),
             gr.Row(visible=True),
             plot(render.chart(done)),
             render.table(done),
-            gr.Button(interactive=False),
+            *_buttons(working=False),
         ]
 
     def batch(table: File, photos: list[File] | None = None) -> dict[str, object]:
@@ -145,18 +148,20 @@ def build(predictor: Predictor) -> None:
         results = gr.HTML(js_on_load=SORT, elem_id="batch-results")
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    outputs = [state, details, bars, results, stop]
-    running = start.click(
+    outputs = [state, details, bars, results, start, stop]
+    wish = gr.State(Wish())
+    start.click(begun, wish, outputs, queue=False, **private).then(
         run,
-        [table, photos],
+        [table, photos, wish],
         outputs,
         preprocess=False,
         show_progress="hidden",  # progress is counted in rows, by our own bar
         concurrency_id=TABLE_QUEUE,
+        trigger_mode="multiple",  # a table that was stopped while it waits must not block the next
         **private,
     )
-    stop.click(stopped, None, outputs, cancels=[running], queue=False, **private)
-    clear.click(cleared, None, [table, photos, *outputs], cancels=[running], queue=False, **private)
+    stop.click(stopped, wish, outputs, queue=False, **private)
+    clear.click(cleared, wish, [table, photos, *outputs], queue=False, **private)
 
     # The API has its own endpoint: its result is the JSON object and not the page's parts.
     result, ask_api = gr.JSON(visible=False), gr.Button(visible=False)
@@ -229,14 +234,43 @@ def answered(predictor: Predictor, rows: list[Row], photos: Photos) -> Iterator[
         raise gr.Error(shared.BROKEN, print_exception=False) from None
 
 
-def stopped() -> list[Any]:
+@dataclass
+class Wish:
+    """How the work is to end before its time: as None, not at all.
+
+    One a session, shared by its events. Gradio's own way to cancel an event lets progress through
+    for another second, which would then overwrite what the stop has shown. So the work itself looks
+    here before each chunk, and shows the ending as its last message.
+    """
+
+    ending: Callable[[], list[Any]] | None = None
+
+
+def begun(wish: Wish) -> list[Any]:
+    """The page while a table waits for its turn."""
+    wish.ending = None
+    return [render.progress(), *_hidden, *_buttons(working=True)]
+
+
+def stopped(wish: Wish) -> list[Any]:
     """The page after a stop."""
-    return [render.stopped(), *_hidden, gr.Button(interactive=False)]
+    wish.ending = partial(_ended, render.stopped)
+    return wish.ending()
 
 
-def cleared() -> list[Any]:
+def cleared(wish: Wish) -> list[Any]:
     """Empty inputs, and the page as it was at the start."""
-    return [None, None, render.empty(), *_hidden, gr.Button(interactive=False)]
+    wish.ending = partial(_ended, render.empty)
+    return [None, None, *wish.ending()]
+
+
+def _ended(shown: Callable[[], str]) -> list[Any]:
+    return [shown(), *_hidden, *_buttons(working=False)]
+
+
+def _buttons(working: bool) -> list[Any]:
+    """Start and Stop: one of them can be pressed."""
+    return [gr.Button(interactive=not working), gr.Button(interactive=working)]
 
 
 def _name(file: File) -> str:
@@ -256,6 +290,6 @@ def _content(file: File) -> bytes:
         raise ValueError(error.message) from None
 
 
-# Of details, bars and results: empty and hidden. With the stop button: as they are.
+# Of details, bars and results: empty and hidden. With both buttons: as they are.
 _hidden: list[Any] = [gr.update(visible=False), None, ""]
-_keep = [gr.skip()] * 4
+_keep = [gr.skip()] * 5

@@ -12,6 +12,8 @@ from tests.chromium import CHROMIUM_ARGUMENTS, chromium
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    if chromium() is None:
+        pytest.skip("no Chromium on the path, and CHROMIUM names none")
     playwright_api = pytest.importorskip("playwright.sync_api")
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(

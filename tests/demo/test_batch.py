@@ -22,7 +22,6 @@ from demo.panels import batch as panel
 from demo.render import batch as render
 from dermmm.batch import Answer, Photos, Row, answers, columns, read_cases
 from dermmm.conditions import NAMES
-from tests.chromium import CHROMIUM_ARGUMENTS, chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, served
 
@@ -236,19 +235,6 @@ def test_api_answers_a_table(address: str, folder: Path) -> None:
         client.predict(None, None, api_name="/batch")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if chromium() is None:
-        pytest.skip("no Chromium on the path, and CHROMIUM names none")
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
-
-
 def opened(browser: Any, address: str, **context: Any) -> Any:
     page = browser.new_context(**context).new_page()
     page.set_default_timeout(20_000)
@@ -307,6 +293,8 @@ def test_stop_ends_the_work_and_the_next_table_is_answered(
     page.locator("#batch-stop").click()
     page.get_by_text(content.STOPPED).wait_for()
     assert page.locator("#batch-stop").is_disabled()
+    page.wait_for_timeout(1_500)  # progress on its way must not overwrite it
+    assert content.STOPPED in page.locator("#batch-state").inner_text()
     page.locator("#batch-clear").click()
     page.locator("#batch-state .dm-steps").wait_for()
     choose(page, folder / "cases.csv")

@@ -180,6 +180,7 @@ def test_to_the_end_of_a_set_and_its_table(page: Any) -> None:
 
 def test_the_link_opens_the_set(page: Any, browser: Any) -> None:
     page.locator(".dm-link summary").click()
+    page.wait_for_function("document.querySelector('.dm-link input').value !== ''")
     link = page.locator(".dm-link input").input_value()
     assert link.endswith("/?tab=teach&set=Drawings")
     other = browser.new_context(viewport=DESKTOP).new_page()
