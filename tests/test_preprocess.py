@@ -273,6 +273,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "too many pixels": (lambda: png_header(12_000, 12_000), "at most 100 mega.* make it smaller"),
     "far too many": (lambda: png_header(60_000, 60_000), "at most 100 mega.* make it smaller"),
     "too small": (lambda: np.zeros((15, 400, 3), np.uint8), "400 x 15 .* at least 16"),
+    "endless line": (
+        lambda: np.zeros((16, 70_000, 3), np.uint8),
+        "70000 x 16 .* at most 65535",
+    ),
     "1 pixel wide": (lambda: np.zeros((5000, 1, 3), np.uint8), "1 x 5000 .* at least 16"),
     "too small file": (lambda: encode(Image.new("RGB", (2, 2)), "PNG"), "2 x 2 .* at least 16"),
     "float array": (lambda: np.zeros((20, 20, 3)), r"float64; expected .*uint8 in 0\.\.255"),
@@ -298,6 +302,61 @@ def test_unfit_photo_is_refused_with_the_remedy(what: str) -> None:
 def test_missing_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError, match=r"no photo at .*; give the path of an image file"):
         open_photo(tmp_path / name)
+
+
+def test_metadata_in_many_pieces_counts_once(scene: Image.Image) -> None:
+    """Pillow would join the pieces, and could be made to hold each tag's data many times."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 3
+    content = encoded_with_pieces(encode(scene, "JPEG", exif=exif), 5)
+    with Image.open(io.BytesIO(content)) as image:
+        assert len(image.info["exif"]) > 50_000
+    with Image.open(io.BytesIO(preprocess._lean(content))) as image:
+        assert len(image.info["exif"]) < 200
+    assert difference(open_photo(content), scene.transpose(STORED[3] or 0)) < 6
+
+
+def encoded_with_pieces(content: bytes, pieces: int) -> bytes:
+    """A JPEG with more metadata after its own."""
+    end = content.index(b"Exif\0\0") - 4
+    end += 2 + struct.unpack_from(">H", content, end + 2)[0]
+    piece = b"\xff\xe1" + struct.pack(">H", 10_008) + b"Exif\0\0" + bytes(10_000)
+    return content[:end] + piece * pieces + content[end:]
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
+def test_metadata_is_read_up_to_a_size(scene: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 3
+    exif[0x9286] = b"x" * 3 * preprocess.MAX_EXIF
+    content = encode(scene.transpose(Image.Transpose.ROTATE_180), "PNG", exif=exif)
+    assert difference(open_photo(content), scene) == 0
+
+
+@pytest.mark.parametrize("limit", ["MAX_SECONDS", "MAX_READINGS"])
+def test_a_file_that_asks_for_too_much_is_refused(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = noise("PNG") + bytes(preprocess.MAX_EXIF)
+    assert open_photo(content).size == (64, 64)
+    monkeypatch.setattr(preprocess, limit, -1)
+    with pytest.raises(ValueError, match="takes too long to read; save it again"):
+        open_photo(content)
+
+
+def test_a_tile_far_larger_than_the_photo_is_refused() -> None:
+    tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: 9000, 323: 9000, 324: 8, 325: 9}
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags.items())
+    content = b"II*\0" + struct.pack("<LLH", 12, 0, len(tags)) + entries + bytes(4)
+    with pytest.raises(ValueError, match="tiles of 9000 x 9000 pixels; save it again"):
+        open_photo(content)
+
+
+def test_a_callers_image_is_left_as_it_was(scene: Image.Image) -> None:
+    large = scene.resize((3000, 1500))
+    large.info["exif"] = Image.Exif().tobytes()
+    open_photo(large)
+    assert large.size == (3000, 1500) and large.info.keys() == {"exif"}
 
 
 def test_too_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
