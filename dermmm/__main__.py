@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NoReturn
@@ -39,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table = commands.add_parser("batch", help="answer a CSV of cases", epilog=NOTICE)
     table.add_argument("cases", metavar="CASES.csv", help=f"columns {', '.join(batch.COLUMNS)}")
     table.add_argument("--out", required=True, metavar="OUT.csv", help="one row a case")
+    table.add_argument(
+        "--ray", action="store_true", help="in several processes, with constant memory"
+    )
+    table.add_argument("--workers", type=int, metavar="N", help="with --ray; default: the cores")
     table.set_defaults(run=run_batch)
 
     info = commands.add_parser("info", help="conditions, sizes, metrics, hashes, licences")
@@ -82,19 +87,46 @@ def run_predict(options: argparse.Namespace) -> None:
 
 
 def run_batch(options: argparse.Namespace) -> None:
+    cases, out = Path(options.cases), Path(options.out)
+    if options.workers is not None and not (options.ray and options.workers > 0):
+        raise ValueError(f"got --workers {options.workers}; give 1 or more, together with --ray")
+    temporary = out.with_name(out.name + ".tmp")
+    with cases.open(newline="", encoding="utf-8-sig") as table:
+        if options.ray:
+            ray_answers(options, batch.each_case(table, str(cases)), cases, temporary)
+        else:
+            answers(options, batch.read_cases(table, str(cases)), cases, temporary)
+    temporary.replace(out)
+
+
+def answers(options: argparse.Namespace, rows: Sequence[batch.Row], cases: Path, out: Path) -> None:
+    """Answer rows in this process and write them to ``out``."""
     from tqdm import tqdm
 
-    cases = Path(options.cases)
-    with cases.open(newline="", encoding="utf-8-sig") as table:
-        rows = batch.read_cases(table, str(cases))
-    predictor = load(options.checkpoints)
-    answers = chain.from_iterable(batch.answers(predictor, rows, lambda name: cases.parent / name))
-    out = Path(options.out)
-    temporary = out.with_name(out.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        told = tqdm(answers, desc="cases", unit="case", total=len(rows))
+    predictor = load(options.checkpoints, onnx=True)
+    found = chain.from_iterable(batch.answers(predictor, rows, lambda name: cases.parent / name))
+    with out.open("w", newline="", encoding="utf-8") as file:
+        told = tqdm(found, desc="cases", unit="case", total=len(rows))
         batch.write(file, predictor.conditions, told)
-    temporary.replace(out)
+
+
+def ray_answers(
+    options: argparse.Namespace, rows: Iterable[batch.Row], cases: Path, out: Path
+) -> None:
+    """The same with Ray, which reads the table again; here it is only counted and checked."""
+    from tqdm import tqdm
+
+    from dermmm import ray_batch
+
+    total = sum(1 for _ in rows)
+    conditions = load(options.checkpoints).conditions  # a broken checkpoint is told before Ray runs
+    workers = options.workers or os.cpu_count() or 1
+    with out.open("w", newline="", encoding="utf-8") as file:
+        batch.write(file, conditions, ())
+        with tqdm(desc="cases", unit="case", total=total) as bar:
+            for count, lines in ray_batch.lines(cases.resolve(), options.checkpoints, workers):
+                file.write(lines)
+                bar.update(count)
 
 
 def run_info(options: argparse.Namespace) -> None:

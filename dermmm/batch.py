@@ -11,7 +11,9 @@ import io
 import re
 import stat
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
 COLUMNS = ("case_id", "image", "text")
 TOP = 3  # conditions that are named in the table of answers; all have their probability
-CHUNK = 16  # rows answered together: progress is told after each chunk
+CHUNK = 8  # rows answered together: progress is told after each chunk
+AT_ONCE = 2  # chunks: the photos of one are decoded while the model answers another
 MAX_ENTRIES = 5_000  # of a zip
 MAX_UNPACKED = 1_000_000_000  # bytes of a zip, all files together
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@＝＋－＠])")
 _ENTRY = b"PK\x01\x02"  # with which a zip's list of files names each
 
 
@@ -68,24 +72,34 @@ def read_cases(file: Iterable[str], name: str, most: int | None = None) -> list[
     Raises:
         ValueError: it is not a CSV in UTF-8, a column is missing, or it has too many rows.
     """
-    rows: list[Row] = []
+    return list(each_case(file, name, most))
+
+
+def each_case(file: Iterable[str], name: str, most: int | None = None) -> Iterator[Row]:
+    """As `read_cases`, a row at a time."""
     try:
-        reader = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        lines = csv.reader(file, strict=True)
+        header = next(lines, [])
+        missing = [column for column in COLUMNS if column not in header]
         if missing:
             raise ValueError(
                 f"{name}: column {', '.join(missing)} is missing; expected {', '.join(COLUMNS)}"
             )
-        for row in reader:
-            if most is not None and len(rows) == most:
+        places = [header.index(column) for column in COLUMNS]
+        for number, cells in enumerate(filter(None, lines)):  # without empty lines
+            if number == most:
                 raise ValueError(
                     f"{name}: there are more than {most} rows, the most that are answered at "
                     "once; split the table"
                 )
-            rows.append(Row(*((row[column] or "").strip() for column in COLUMNS)))
+            if any(cell.strip() for cell in cells[len(header) :]):  # else a text would be cut
+                raise ValueError(
+                    f"{name}, line {lines.line_num}: more cells than the header has; put a text "
+                    'with commas between double quotes "…"'
+                )
+            yield Row(*(cells[at].strip() if at < len(cells) else "" for at in places))
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{name}: not a CSV in UTF-8 ({error}); save it as one") from None
-    return rows
 
 
 class Photos:
@@ -108,7 +122,7 @@ class Photos:
     def add_zip(self, content: bytes, name: str) -> None:
         """Add all files of a zip. They are unpacked in memory, one when it is asked for.
 
-        Links, encrypted files and names that lead out of the zip are left out.
+        Links and names that lead out of the zip are left out.
 
         Raises:
             ValueError: it is not a zip, or it has more files or would unpack to more bytes than a
@@ -128,9 +142,8 @@ class Photos:
             )
         for entry in entries:
             link = stat.S_ISLNK(entry.external_attr >> 16)
-            encrypted = entry.flag_bits & 1
             inside = not {"", "..", "__macosx"} & set(_plain(entry.filename).split("/"))
-            if inside and not (entry.is_dir() or link or encrypted):
+            if inside and not (entry.is_dir() or link):
                 self.add(entry.filename, _unpacking(packed, entry))
 
     def __call__(self, name: str) -> bytes:
@@ -155,10 +168,16 @@ def answers(
 
     Args:
         photo: the photo that a row names, in a form that `Predictor.predict` reads. Its ValueError
-            or OSError becomes the row's error.
+            or OSError becomes the row's error. It is called from `AT_ONCE` threads.
     """
-    for start in range(0, len(rows), CHUNK):
-        yield _answered(predictor, rows[start : start + CHUNK], photo)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun: deque[Future[list[Answer]]] = deque()
+        for start in range(0, len(rows), CHUNK):
+            begun.append(pool.submit(_answered, predictor, rows[start : start + CHUNK], photo))
+            if len(begun) == AT_ONCE:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 def columns(conditions: Sequence[str]) -> list[str]:
@@ -171,10 +190,13 @@ def columns(conditions: Sequence[str]) -> list[str]:
     ]
 
 
-def write(file: IO[str], conditions: Sequence[str], answered: Iterable[Answer]) -> None:
+def write(
+    file: IO[str], conditions: Sequence[str], answered: Iterable[Answer], header: bool = True
+) -> None:
     """Write the table of answers: a CSV with `columns`, a line a row, safe in a spreadsheet."""
     writer = csv.DictWriter(file, columns(conditions))
-    writer.writeheader()
+    if header:
+        writer.writeheader()
     for answer in answered:
         writer.writerow(_line(answer))
 
@@ -222,10 +244,13 @@ def _line(answer: Answer) -> Mapping[str, Any]:
 
 
 def inert(value: str) -> str:
-    """Keep a spreadsheet from running the value as a formula; a plain negative number stays."""
-    if value.startswith(tuple("=+-@\t\r")) and not re.fullmatch(r"-[0-9]+(\.[0-9]+)?", value):
-        return "'" + value
-    return value
+    """Keep a spreadsheet from running the value as a formula; a plain negative number stays.
+
+    Not every spreadsheet parts cells at commas: to some, a line's end or a semicolon begins one.
+    """
+    if re.fullmatch(r"-[0-9]+(\.[0-9]+)?", value):
+        return value
+    return _FORMULA.sub(r"\1'", value)
 
 
 def _plain(name: str) -> str:
@@ -244,6 +269,11 @@ def _unpacking(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], 
                 f"the photo file has {entry.file_size / 1e6:.0f} MB; at most "
                 f"{MAX_BYTES // 1_000_000} MB are read, make it smaller first"
             )
+        if entry.flag_bits & 1:
+            raise ValueError("the photo is encrypted; pack it without a password")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Others may ask for gigabytes before they give a byte.
+            raise ValueError("the photo is packed in an unusual way; pack it as an ordinary zip")
         try:
             with packed.open(entry) as file:
                 # Not more than the zip itself says there is, whatever it holds.

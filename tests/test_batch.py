@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dermmm import batch
-from dermmm.batch import Answer, Photos, Row, answers, inert, read_cases, write
+from dermmm.batch import COLUMNS, Answer, Photos, Row, answers, inert, read_cases, write
 from dermmm.conditions import NAMES
 from dermmm.prediction import Prediction
 from dermmm.predictor import Predictor
@@ -54,11 +54,24 @@ def test_rows_are_read_in_any_order_of_columns() -> None:
         (["case_id,text\n"], r"t\.csv: column image is missing; expected case_id, image, text"),
         ([], "column case_id, image, text is missing"),
         (table('1,,"' + "a" * 200_000 + '"'), "not a CSV"),
+        (table('1,,"a', "2,,b"), "not a CSV"),  # the quote would hold the row after it
+        (table("1,,an itchy, red rash"), r"t\.csv, line 2: more cells than the header has"),
     ],
 )
 def test_what_is_no_table_is_refused(lines: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_cases(lines, "t.csv")
+
+
+def test_empty_cells_and_lines_cost_nothing() -> None:
+    rows = read_cases(table("1,,a,,,", "", "2", " , , b "), "t.csv")
+    assert rows == [Row("1", "", "a"), Row("2", "", ""), Row("", "", "b")]
+
+
+def test_a_million_columns_are_read_in_no_time() -> None:
+    """By name, every row would fill in every column that it does not have."""
+    header = ",".join(COLUMNS) + "," * 1_000_000
+    assert len(read_cases([header, *["1,,a"] * 1000], "t.csv")) == 1000
 
 
 def test_too_many_rows_are_refused() -> None:
@@ -101,7 +114,7 @@ def test_nothing_is_answered_before_it_is_asked_for(predictor: Predictor) -> Non
     chunks = answers(predictor, [Row(str(i), str(i), "") for i in range(3 * batch.CHUNK)], photo)
     assert asked == []
     first = next(chunks)
-    assert len(asked) == batch.CHUNK
+    assert len(asked) <= batch.AT_ONCE * batch.CHUNK
     assert {answer.error for answer in first} == {"gone"}
 
 
@@ -124,7 +137,11 @@ def test_the_written_table_has_a_line_a_row(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("-1.5", "-1.5"), ("a=b", "a=b"), ("=1", "'=1"), ("@x", "'@x")]
+    ("value", "expected"),
+    [
+        *(("-1.5", "-1.5"), ("a=b", "a=b"), ("=1", "'=1"), ("@x", "'@x"), ("＝1", "'＝1")),
+        *(("a;=1", "a;'=1"), ("a\n+1", "a\n'+1"), (" =1", "' =1"), ("a, -1; b", "a, -1; b")),
+    ],
 )
 def test_formulas_are_inert(value: str, expected: str) -> None:
     assert inert(value) == expected
@@ -178,6 +195,19 @@ def test_a_file_that_would_be_too_large_is_not_unpacked() -> None:
     photos.add_zip(zipped({"large.jpg": bytes(40_000_000)}), "photos.zip")
     with pytest.raises(ValueError, match="40 MB; at most 30 MB"):
         photos("large.jpg")
+
+
+def test_an_encrypted_or_oddly_packed_photo_says_so() -> None:
+    content = bytearray(zipped({"spot.png": b"x"}))
+    content[content.index(batch._ENTRY) + 8] |= 1
+    odd = io.BytesIO()
+    with zipfile.ZipFile(odd, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("spot.png", b"x")
+    for packed, message in ((bytes(content), "without a password"), (odd.getvalue(), "ordinary")):
+        photos = Photos()
+        photos.add_zip(packed, "photos.zip")
+        with pytest.raises(ValueError, match=message):
+            photos("spot.png")
 
 
 def test_a_damaged_file_in_a_zip_is_told(photo: Image.Image) -> None:
