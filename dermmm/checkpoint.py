@@ -3,7 +3,8 @@
 `config.json` holds the architecture, the conditions, the preprocessing, the calibration, the
 data fingerprint and the SHA-256 of every other file; its own `sha256` covers all of that and is
 the identity of the model. Weights are safetensors in half precision, one file a part, each under
-10 MB. Nothing is pickled. Loading is strict: what does not fit is refused by its field's name.
+10 MB. Nothing is pickled. Loading is strict: what does not fit is refused by its field's name, and
+before anything of a size that a file declares is asked of memory.
 
 Format 2 knows when the model abstains: the field `abstention` and the file of `OUTSIDE`. Where that
 was never fitted the field is null and there is no such file. Format 1 had neither and is read so.
@@ -14,20 +15,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 
 from dermmm import outside
 from dermmm.calibration import ANSWERS, SET_METHODS
+from dermmm.conditions import NAMES
+from dermmm.image_encoder import STRIDE
 from dermmm.model import DermModel, ModelConfig
 from dermmm.outside import Abstention, Familiar
 from dermmm.preprocess import MEAN, STD
@@ -36,6 +38,7 @@ from dermmm.tokenizer import Tokenizer
 FORMAT, READABLE = 2, (1, 2)
 MAX_FILE_BYTES = 10_000_000
 PARTS = ("image_encoder", "text_encoder", "fusion")
+CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 METRICS = "metrics.json"
 OUTSIDE = "outside.safetensors"  # only where abstention was fitted
@@ -52,6 +55,15 @@ FIELDS = {
     "provenance": dict,
     "files": dict,
     "sha256": str,
+}
+REMEDY = "get the checkpoint again, or use it with the version of this program that made it"
+HUGE = 1e30  # no number of a config comes near; NaN and what is no float are not below it either
+HOTTEST = 1000.0  # temperature; beyond, or below its inverse, probabilities say nothing
+# The sizes that are read. No model whose files stay under 10 MB comes near the upper ends, and a
+# made-up size must not cost hours or all of the memory.
+SIZES = {field.name: (1, 100_000) for field in dataclasses.fields(ModelConfig)} | {
+    "image_size": (STRIDE, 1024),
+    "text_layers": (1, 100),
 }
 
 
@@ -77,7 +89,11 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
-    """Write the checkpoint and return its SHA-256. Each file appears whole or not at all.
+    """Write the checkpoint and return its SHA-256.
+
+    All files are written under other names first and renamed at the end, `config.json` last. What
+    was there stays whole until then, and a program that is killed among the renames leaves what
+    `finish` needs to do the rest.
 
     Raises:
         ValueError: a file would be 10 MB or larger, or a weight does not fit in half precision.
@@ -101,9 +117,6 @@ def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
     for name, content in contents.items():
         if len(content) >= MAX_FILE_BYTES:
             raise ValueError(f"{name} would have {len(content)} bytes; make the model narrower")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        _write_whole(folder / name, content)
     config: dict[str, Any] = {
         "format": FORMAT,
         "version": checkpoint.version,
@@ -120,8 +133,35 @@ def save(checkpoint: Checkpoint, folder: str | os.PathLike[str]) -> str:
         },
     }
     config["sha256"] = checkpoint.sha256 = _identity(config)
-    _write_whole(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
+    contents[CONFIG] = (json.dumps(config, indent=1) + "\n").encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in reversed(contents):  # an older config must not stand for newer files
+            _unfinished(folder / name).unlink(missing_ok=True)
+        for name, content in contents.items():
+            _unfinished(folder / name).write_bytes(content)
+    except OSError:  # such as a full disk
+        for name in contents:
+            _unfinished(folder / name).unlink(missing_ok=True)
+        raise
+    finish(folder)
     return checkpoint.sha256
+
+
+def finish(folder: Path) -> None:
+    """Do what is left of a `save` that was killed among its renames; else nothing."""
+    sealed = _unfinished(folder / CONFIG)
+    if not sealed.is_file():
+        return
+    try:
+        config = _parse(sealed, _read_bytes(sealed))
+    except ValueError:
+        return  # killed before: the old files are all there
+    if config.get("sha256") != _identity(config):
+        return
+    for name in (*config["files"], CONFIG):
+        if (new := _unfinished(folder / name)).is_file():
+            new.replace(folder / name)
 
 
 def load(folder: str | os.PathLike[str]) -> Checkpoint:
@@ -131,7 +171,13 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
         FileNotFoundError: the folder or one of its files is missing.
         ValueError: a field is missing or unfit, or a file is not the one that was saved.
     """
-    folder = Path(folder)
+    try:
+        return _load(Path(folder))
+    except ValueError as error:
+        raise ValueError(f"{error}; {REMEDY}") from None
+
+
+def _load(folder: Path) -> Checkpoint:
     config = _read_config(folder)
     names = (*FILES, *([OUTSIDE] if config["abstention"] else []))
     contents = {name: _read_verified(folder, name, config["files"]) for name in names}
@@ -140,15 +186,16 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
         tokenizer = Tokenizer.from_json(contents[TOKENIZER].decode(), model_config.max_tokens)
     except ValueError as error:
         raise ValueError(f"{folder / TOKENIZER}: {error}") from None
-    for field, got, expected in (
-        ("conditions", len(config["conditions"]), model_config.conditions),
-        ("architecture.vocabulary", model_config.vocabulary, tokenizer.vocabulary),
-    ):
-        if got != expected:
-            raise ValueError(
-                f"{folder / 'config.json'}: field '{field}' says {got}, expected {expected}"
-            )
-    model = DermModel(model_config)
+    if model_config.vocabulary != tokenizer.vocabulary:
+        raise ValueError(
+            f"{folder / CONFIG}: field 'architecture.vocabulary' says "
+            f"{model_config.vocabulary}, expected {tokenizer.vocabulary}"
+        )
+    if max(tokenizer.backend.get_vocab().values()) >= model_config.vocabulary:
+        raise ValueError(f"{folder / TOKENIZER}: has token ids beyond its vocabulary")
+    metrics = _parse(folder / METRICS, contents[METRICS])
+    with torch.device("meta"):  # names and shapes alone: no memory, no random numbers
+        model = DermModel(model_config)
     for part in PARTS:
         _load_part(model, part, contents[f"{part}.safetensors"], folder)
     abstention = None
@@ -163,7 +210,7 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
         temperatures=config["calibration"]["temperature"],
         version=config["version"],
         provenance=config["provenance"],
-        metrics=json.loads(contents[METRICS]),
+        metrics=metrics,
         sha256=config["sha256"],
         licence=config["licence"],
         abstention=abstention,
@@ -171,18 +218,16 @@ def load(folder: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
+    path = folder / CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {folder}: {path.name} is missing")
-    try:
-        config = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); get the file again") from None
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(config).__name__}")
+        raise FileNotFoundError(
+            f"no checkpoint at {folder}: {path.name} is missing; name another folder, or get the "
+            "checkpoint again"
+        )
+    config = _parse(path, _read_bytes(path))
     for field, kind in FIELDS.items():
         if field not in config:
-            raise ValueError(f"{path}: field '{field}' is missing; get the checkpoint again")
+            raise ValueError(f"{path}: field '{field}' is missing")
         if not isinstance(config[field], kind):
             got = type(config[field]).__name__
             raise ValueError(f"{path}: field '{field}' is {got}, expected {kind.__name__}")
@@ -200,8 +245,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{path}: field 'preprocessing' is {config['preprocessing']}, "
             f"this version does {PREPROCESSING}"
         )
-    sizes = [field.name for field in dataclasses.fields(ModelConfig)]
-    _check_numbers(path, "architecture", config["architecture"], sizes, int)
+    _check_numbers(path, "architecture", config["architecture"], list(SIZES), int)
+    for name, (smallest, largest) in SIZES.items():
+        if not smallest <= (size := config["architecture"][name]) <= largest:
+            raise ValueError(
+                f"{path}: field 'architecture.{name}' is {size}, "
+                f"expected a number from {smallest} to {largest}"
+            )
+    _check_conditions(path, config)
     for part in ("text", "fusion"):
         width, heads = (config["architecture"][f"{part}_{what}"] for what in ("width", "heads"))
         if width % heads:
@@ -211,11 +262,30 @@ def _read_config(folder: Path) -> dict[str, Any]:
             )
     temperatures = config["calibration"].get("temperature")
     _check_numbers(path, "calibration.temperature", temperatures, ANSWERS, (int, float))
+    for name, value in temperatures.items():
+        if not 1 / HOTTEST <= value <= HOTTEST:
+            raise ValueError(
+                f"{path}: field 'calibration.temperature.{name}' is {value}, "
+                f"expected a number from {1 / HOTTEST} to {HOTTEST}"
+            )
     if "abstention" not in config:
-        raise ValueError(f"{path}: field 'abstention' is missing; get the checkpoint again")
+        raise ValueError(f"{path}: field 'abstention' is missing")
     if config["abstention"] is not None:
         _check_abstention(path, "abstention", config["abstention"], _ABSTENTION)
     return config
+
+
+def _check_conditions(path: Path, config: dict[str, Any]) -> None:
+    """An index means the same condition everywhere, so the list must be the one known here."""
+    names, expected = config["conditions"], config["architecture"]["conditions"]
+    if len(names) != expected:
+        raise ValueError(f"{path}: field 'conditions' says {len(names)}, expected {expected}")
+    for place, (got, known) in enumerate(zip_longest(names, NAMES)):
+        if got != known:
+            raise ValueError(
+                f"{path}: field 'conditions' has {got!r} at place {place}, "
+                f"this version has {known!r}"
+            )
 
 
 def _check_numbers(
@@ -230,10 +300,10 @@ def _check_numbers(
         raise ValueError(f"{path}: field '{field}' is missing or no object of {', '.join(names)}")
     for name in sorted({*names, *got}):
         if name not in got or name not in names:
-            state = "missing; get the checkpoint again" if name in names else "unknown"
+            state = "missing" if name in names else "unknown"
             raise ValueError(f"{path}: field '{field}.{name}' is {state}")
         value = got[name]
-        if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < HUGE:
             raise ValueError(f"{path}: field '{field}.{name}' is {value!r}, expected a number > 0")
 
 
@@ -242,7 +312,7 @@ def _share(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < HUGE
 
 
 def _positive(value: Any) -> bool:
@@ -275,21 +345,14 @@ def _check_abstention(path: Path, field: str, got: Any, expected: Any) -> None:
         raise ValueError(f"{path}: field '{field}' is no object of {', '.join(expected)}")
     for name in sorted({*expected, *got}):
         if name not in got or name not in expected:
-            state = "missing; get the checkpoint again" if name in expected else "unknown"
+            state = "missing" if name in expected else "unknown"
             raise ValueError(f"{path}: field '{field}.{name}' is {state}")
         _check_abstention(path, f"{field}.{name}", got[name], expected[name])
 
 
 def _load_familiar(content: bytes, width: int, path: Path) -> Familiar:
-    try:
-        loaded = safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: {error}") from None
     names = [field.name for field in dataclasses.fields(Familiar)]
-    for name in sorted({*names, *loaded}):
-        if name not in loaded or name not in names:
-            where = "missing" if name not in loaded else "unknown"
-            raise ValueError(f"{path}: tensor '{name}' is {where}")
+    loaded = _tensors(path, content, dict.fromkeys(names, torch.float16))
     arrays = {name: loaded[name].float().numpy() for name in names}
     directions = arrays["feature_map"].shape[-1]
     for name, expected in {
@@ -310,8 +373,6 @@ def _load_familiar(content: bytes, width: int, path: Path) -> Familiar:
                     "None", "any"
                 )
             )
-        if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{path}: tensor '{name}' is not finite; fit the abstention anew")
     return Familiar(**arrays)
 
 
@@ -319,34 +380,70 @@ def _read_verified(folder: Path, name: str, files: dict[str, Any]) -> bytes:
     path = folder / name
     for key in ("sha256", "bytes"):
         if not isinstance(files.get(name), dict) or key not in files[name]:
-            raise ValueError(f"{folder / 'config.json'}: field 'files.{name}.{key}' is missing")
+            raise ValueError(f"{folder / CONFIG}: field 'files.{name}.{key}' is missing")
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint file {path} is missing; get the checkpoint again")
-    if path.stat().st_size != files[name]["bytes"]:
-        raise ValueError(f"{path}: does not match 'files.{name}.bytes'; it was altered or cut off")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != files[name]["sha256"]:
-        raise ValueError(f"{path}: does not match 'files.{name}.sha256'; it was altered or cut off")
+    content = _read_bytes(path)
+    for key, got in (("bytes", len(content)), ("sha256", hashlib.sha256(content).hexdigest())):
+        if got != files[name][key]:
+            raise ValueError(
+                f"{path}: does not match 'files.{name}.{key}'; it was altered or cut off"
+            )
     return content
+
+
+def _read_bytes(path: Path) -> bytes:
+    if (size := path.stat().st_size) >= MAX_FILE_BYTES:
+        raise ValueError(f"{path}: has {size} bytes, expected under {MAX_FILE_BYTES}")
+    return path.read_bytes()
+
+
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(parsed).__name__}")
+    return parsed
+
+
+def _tensors(path: Path, content: bytes, types: dict[str, torch.dtype]) -> dict[str, torch.Tensor]:
+    """Read a file of tensors that must be these, by name, of these types, and finite."""
+    try:
+        loaded = safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: no safetensors ({error})") from None
+    for name in sorted(types.keys() | loaded.keys()):
+        if name not in loaded or name not in types:
+            where = "missing" if name not in loaded else "unknown"
+            raise ValueError(f"{path}: tensor '{name}' is {where}")
+        if loaded[name].dtype != types[name]:
+            raise ValueError(
+                f"{path}: tensor '{name}' is {loaded[name].dtype}, expected {types[name]}"
+            )
+        if not torch.isfinite(loaded[name]).all():
+            raise ValueError(f"{path}: tensor '{name}' is not finite")
+    return loaded
 
 
 def _load_part(model: DermModel, part: str, content: bytes, folder: Path) -> None:
     module = getattr(model, part)
-    try:
-        loaded = safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{folder / part}.safetensors: {error}") from None
+    path = folder / f"{part}.safetensors"
     expected = module.state_dict()
-    for name in sorted(expected.keys() | loaded.keys()):
-        if name not in loaded or name not in expected:
-            where = "missing" if name not in loaded else "unknown"
-            raise ValueError(f"{folder / part}.safetensors: tensor '{name}' is {where}")
-        if loaded[name].shape != expected[name].shape:
+    half = {
+        name: torch.float16 if tensor.is_floating_point() else tensor.dtype
+        for name, tensor in expected.items()
+    }
+    loaded = _tensors(path, content, half)
+    for name, tensor in loaded.items():
+        if tensor.shape != expected[name].shape:
             raise ValueError(
-                f"{folder / part}.safetensors: tensor '{name}' has shape "
-                f"{tuple(loaded[name].shape)}, expected {tuple(expected[name].shape)}"
+                f"{path}: tensor '{name}' has shape {tuple(tensor.shape)}, "
+                f"expected {tuple(expected[name].shape)}"
             )
-    module.load_state_dict(loaded)  # copies into the module's own float32
+    # Every name is there, so nothing of the memory stays as it was found.
+    module.to_empty(device="cpu").load_state_dict(loaded)  # copies into the module's own float32
 
 
 def _half(name: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -363,7 +460,5 @@ def _identity(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + ".tmp")

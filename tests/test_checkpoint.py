@@ -307,7 +307,7 @@ def test_tensor_that_does_not_fit_is_named(folder: Path, how: str) -> None:
     elif how == "unknown":
         tensors["absent_text_"] = tensors["absent_text"].clone()
     else:
-        tensors["absent_text"] = torch.zeros(47)
+        tensors["absent_text"] = torch.zeros(47, dtype=torch.float16)
     reseal_file(folder, name, safetensors.torch.save(tensors))
     with pytest.raises(ValueError, match=rf"{name}: tensor 'absent_text_?'.* {how}"):
         checkpoints.load(folder)
@@ -318,9 +318,9 @@ def test_tensor_that_does_not_fit_is_named(folder: Path, how: str) -> None:
     [
         ("missing", lambda t: t.pop("neighbours")),
         ("unknown", lambda t: t.update(more=torch.zeros(2))),
-        ("has shape", lambda t: t.update(class_means=torch.zeros(3, 9))),
-        ("has shape", lambda t: t.update(neighbours=torch.zeros(0, 4))),
-        ("has shape", lambda t: t.update(feature_mean=torch.zeros(7))),
+        ("has shape", lambda t: t.update(class_means=torch.zeros(3, 9).half())),
+        ("has shape", lambda t: t.update(neighbours=torch.zeros(0, 4).half())),
+        ("has shape", lambda t: t.update(feature_mean=torch.zeros(7).half())),
         ("not finite", lambda t: t.update(statistic_mean=t["statistic_mean"] / 0)),
     ],
 )
@@ -338,6 +338,136 @@ def test_tensor_of_the_abstention_that_does_not_fit_is_named(
 def test_file_of_another_format_is_named_also_when_resealed(folder: Path, name: str) -> None:
     reseal_file(folder, name, b"{}")
     with pytest.raises(ValueError, match=name):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("renames", range(len(FILES) + 1))
+def test_a_save_that_is_killed_among_its_renames_is_finished(
+    cautious_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    old, new = checkpoints.load(folder), checkpoints.load(folder)
+    new.metrics = {"changed": True}
+    done, rename = 0, Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        nonlocal done
+        if done == renames:
+            raise KeyboardInterrupt
+        done += 1
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.save(new, folder)
+    checkpoints.finish(folder)
+    found = checkpoints.load(folder)
+    assert found.metrics == {"changed": True} and found.sha256 != old.sha256
+    assert {path.name for path in folder.iterdir()} == {*FILES, "config.json"}
+
+
+def test_a_save_that_is_killed_before_leaves_the_old_checkpoint(folder: Path) -> None:
+    before = checkpoints.load(folder)
+    for content in (b"", b"{", (folder / "config.json").read_bytes()[:-3], b'{"files": {}}'):
+        (folder / "config.json.tmp").write_bytes(content)
+        (folder / "metrics.json.tmp").write_bytes(b"{")
+        checkpoints.finish(folder)
+        assert checkpoints.load(folder).sha256 == before.sha256
+    before.metrics = {"changed": True}
+    checkpoints.save(before, folder)  # what was left behind is in nobody's way
+    assert checkpoints.load(folder).metrics == {"changed": True}
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_and_no_part_of_the_new(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == "tokenizer.json.tmp":
+            write(path, content[:10])
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(checkpoints.load(folder), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+HOSTILE: dict[str, tuple[Callable[[Config], Any], str]] = {
+    "layers without end": (
+        lambda c: c["architecture"].update(text_layers=10**9),
+        "field 'architecture.text_layers' is 1000000000, expected a number from 1 to 100",
+    ),
+    "a photo of gigabytes": (
+        lambda c: c["architecture"].update(image_size=10**5),
+        "field 'architecture.image_size' is 100000, expected a number from 32",
+    ),
+    "conditions in another order": (
+        lambda c: c["conditions"].reverse(),
+        "field 'conditions' has 'healthy skin' at place 0, this version has 'actinic",
+    ),
+    "a number that is no float": (
+        lambda c: c["calibration"]["temperature"].update(image=10**400),
+        "field 'calibration.temperature.image' is 1000",
+    ),
+    "a temperature that levels all": (
+        lambda c: c["calibration"]["temperature"].update(image=1e9),
+        "field 'calibration.temperature.image' is 1000000000.0, expected a number from 0.001",
+    ),
+    "a limit that is no float": (
+        lambda c: c["abstention"]["limits"]["blur"].update(value=10**400),
+        "field 'abstention.limits.blur.value' is 1000",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_value_is_refused_before_it_costs_anything(folder: Path, what: str) -> None:
+    change, message = HOSTILE[what]
+    config = read_config(folder)
+    change(config)
+    reseal(folder, config)
+    with pytest.raises(ValueError, match=message):
+        checkpoints.load(folder)
+
+
+def test_weights_that_are_no_numbers_or_of_another_type_are_named(folder: Path) -> None:
+    name = "fusion.safetensors"
+    whole = safetensors.torch.load((folder / name).read_bytes())
+    for changed, message in (
+        (whole["absent_text"] / 0, "is not finite"),
+        (whole["absent_text"].float(), "is torch.float32, expected torch.float16"),
+    ):
+        reseal_file(folder, name, safetensors.torch.save({**whole, "absent_text": changed}))
+        with pytest.raises(ValueError, match=f"{name}: tensor 'absent_text' {message}"):
+            checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"no", b'{"a":' * 50_000])
+def test_metrics_that_are_no_object_are_named(folder: Path, content: bytes) -> None:
+    reseal_file(folder, "metrics.json", content)
+    with pytest.raises(ValueError, match=r"metrics\.json: (not JSON|expected a JSON object)"):
+        checkpoints.load(folder)
+
+
+def test_a_file_of_many_gigabytes_is_not_read(folder: Path) -> None:
+    for name in ("fusion.safetensors", "config.json"):
+        (folder / name).unlink()
+        with (folder / name).open("wb") as file:
+            file.truncate(10**11)
+        with pytest.raises(ValueError, match=f"{name}: has 100000000000 bytes, expected under"):
+            checkpoints.load(folder)
+
+
+def test_token_ids_beyond_the_vocabulary_are_refused(folder: Path) -> None:
+    tokens = json.loads((folder / "tokenizer.json").read_bytes())
+    vocabulary = tokens["model"]["vocab"]
+    vocabulary[next(reversed(vocabulary))] = 10**6
+    reseal_file(folder, "tokenizer.json", json.dumps(tokens).encode())
+    with pytest.raises(ValueError, match=r"tokenizer\.json: has token ids beyond"):
         checkpoints.load(folder)
 
 
