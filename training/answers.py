@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from dermmm.image_encoder import channels_last
 from dermmm.model import DermModel
-from dermmm.preprocess import open_photo, to_input
+from dermmm.preprocess import to_input
 from dermmm.tokenizer import Tokenizer
-from training.dataset import read_texts
+from training.dataset import read_photo, read_texts
 
 BATCH = 64
 MODALITIES = ("image", "text")
@@ -46,7 +46,7 @@ def encode_photos(model: DermModel, data: Path, photos: Sequence[str]) -> dict[s
     starts = range(0, len(named), BATCH)
     for start in tqdm(starts, desc="photos", unit="batch", leave=False, disable=len(starts) < 2):
         batch = named[start : start + BATCH]
-        pixels = torch.cat([to_input(open_photo(data / photo), size) for photo in batch])
+        pixels = torch.cat([to_input(read_photo(data / photo), size) for photo in batch])
         encoded, _ = model.image_encoder(channels_last(pixels))
         patches.update(zip(batch, encoded, strict=True))
     return patches

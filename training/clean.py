@@ -49,7 +49,7 @@ from dermmm.preprocess import DISPLAY_SIDE, open_photo
 from training import splits
 from training.sources import READERS
 from training.sources.row import Row
-from training.stage import write_whole
+from training.stage import telling_of_a_full_disk, write_whole
 from training.unstructure import texts
 
 MIN_SIDE = 64  # pixels; below, a photo shows nothing that can be learned
@@ -318,7 +318,7 @@ def close_hashes(hashes: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
 
 def texture(path: Path) -> np.ndarray:
     """(T, T) float16 of unit norm: a photo's fine detail, without large shapes and contrast."""
-    grey = bounded(open_photo(path)).convert("L")
+    grey = bounded(_open_again(path)).convert("L")
     side = (TEXTURE_SIDE, TEXTURE_SIDE)
     pixels = np.asarray(grey.resize(side, Image.Resampling.LANCZOS), dtype=np.float32)
     detail = pixels - gaussian_filter(pixels, 2)
@@ -488,7 +488,7 @@ def photo_bytes(photo: Photo) -> bytes:
     if photo.as_is:
         return photo.path.read_bytes()
     encoded = io.BytesIO()
-    bounded(open_photo(photo.path)).save(encoded, "JPEG", quality=QUALITY)
+    bounded(_open_again(photo.path)).save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()
 
 
@@ -559,6 +559,17 @@ def look(path: Path) -> Photo:
     )
 
 
+def _open_again(path: Path) -> Image.Image:
+    """A photo that `look` could read. Raises ValueError where it no longer can be read."""
+    try:
+        return open_photo(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: {error}. It was readable when this run looked at it; run the same command "
+            "again, which leaves out what it cannot read"
+        ) from None
+
+
 def look_at_all(paths: Sequence[Path], config: Config) -> dict[Path, Photo]:
     """`look`, remembering in ``photos.csv`` what an earlier run has seen of unchanged files."""
     memory = config.out / "photos.csv"
@@ -590,13 +601,28 @@ def main(config: Config) -> Path:
 
     Raises:
         FileNotFoundError: no source's folder is in ``config.raw``.
+        ValueError: a photo, or another raw file, changed while it was read.
+        OSError: the disk is full.
     """
     manifest = config.out / "manifest.csv"
     stamp = config.out / "fingerprint.json"
-    if manifest.is_file() and stamp.is_file() and json.loads(stamp.read_text()) == _inputs(config):
+    inputs = _inputs(config)
+    if manifest.is_file() and stamp.is_file() and json.loads(stamp.read_text()) == inputs:
         print(f"{manifest} is up to date")
         return manifest
+    stamp.unlink(missing_ok=True)  # until the end, nothing below `out` counts as clean
+    with telling_of_a_full_disk(config.out):
+        _clean(config)
+        if (now := _inputs(config))["raw"] != inputs["raw"]:
+            raise ValueError(
+                f"files below {config.raw} were changed while they were read, so what was written "
+                f"to {config.out} may be of both; run the same command again"
+            )
+        write_whole(stamp, json.dumps(now, indent=1) + "\n")
+    return manifest
 
+
+def _clean(config: Config) -> None:
     rows = list(_read(config))
     config.out.mkdir(parents=True, exist_ok=True)
     photos = look_at_all([row.photo for row in rows if row.photo], config)
@@ -614,8 +640,6 @@ def main(config: Config) -> Path:
     sheet = datasheet(manifest_of(items), lost.assign(source=lost["id"].map(source_of)))
     write_whole(config.out / "datasheet.json", json.dumps(sheet, indent=1) + "\n")
     write_whole(config.out / "datasheet.md", render_datasheet(sheet))
-    write_whole(stamp, json.dumps(_inputs(config), indent=1) + "\n")
-    return manifest
 
 
 def datasheet(manifest: pd.DataFrame, dropped: pd.DataFrame) -> dict[str, Any]:
@@ -718,11 +742,8 @@ def _parallel(
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    write_whole(path, content)
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from tqdm import tqdm
 
 from dermmm.conditions import INDEX, NAMES
 from dermmm.preprocess import open_photo, square
-from training.stage import processes
+from training.stage import processes, whole
 
 # Fitzpatrick's skin types in the groups that results are told for.
 SKIN_TYPES = {"I–II": ("I", "II"), "III–IV": ("III", "IV"), "V–VI": ("V", "VI")}
@@ -63,38 +64,58 @@ def soft_targets(rows: pd.DataFrame) -> np.ndarray:
     return targets / targets.sum(axis=1, keepdims=True)
 
 
+def read_photo(path: Path) -> Image.Image:
+    """A photo of the cleaned data as the model sees it, upright and RGB.
+
+    Raises:
+        ValueError: it is gone or damaged. No other picture ever stands in for it.
+    """
+    try:
+        return open_photo(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: {error}. training.clean has read it before: put it back, or remove "
+            "fingerprint.json there and run training.clean again"
+        ) from None
+
+
+def write_array(
+    path: Path, shape: tuple[int, ...], kind: type[np.generic], parts: Iterable[np.ndarray]
+) -> None:
+    """Write a large array part by part to an .npy file that appears whole or not at all.
+
+    By plain writes: where the disk is full they fail with an error, and a memory map with a signal.
+    """
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(kind)),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    with whole(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, kind).tobytes())
+
+
 def pack_photos(data: Path, photos: Sequence[str], size: int, cache: Path) -> np.ndarray:
     """Decode photos to one array (P, S, S, 3) uint8, kept on disk in ``cache`` and mapped.
 
     Args:
         photos: paths relative to ``data``, as in the manifest.
         size: S; the photos are scaled as `dermmm.preprocess.square` does for the model.
+
+    Raises:
+        ValueError: a photo is gone or damaged; it is named.
     """
     key = hashlib.sha256("\n".join([fingerprint(data), str(size), *photos]).encode()).hexdigest()
     path = cache / f"photos-{size}-{key[:16]}.npy"
     with processes().main_process_first():  # the others find it done
         if not path.is_file():
             cache.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            packed = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
-            )
-
-            def decode(index: int) -> None:
-                packed[index] = square(open_photo(data / photos[index]), size)
-
             with ThreadPoolExecutor(2) as pool:
-                list(
-                    tqdm(
-                        pool.map(decode, range(len(photos))),
-                        total=len(photos),
-                        desc=f"pack {size} px",
-                        unit="photo",
-                    )
-                )
-            packed.flush()
-            del packed
-            temporary.replace(path)
+                pixels = pool.map(lambda name: square(read_photo(data / name), size), photos)
+                shown = tqdm(pixels, total=len(photos), desc=f"pack {size} px", unit="photo")
+                write_array(path, (len(photos), size, size, 3), np.uint8, shown)
     return np.load(path, mmap_mode="r")
 
 

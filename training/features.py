@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dermmm.image_encoder import ImageEncoder, grid_side
 from dermmm.preprocess import normalise
 from dermmm.tokenizer import Tokenizer
-from training.dataset import pack_photos
+from training.dataset import pack_photos, write_array
 from training.degrade import poor_view
 from training.stage import processes
 from training.text_classifier import TextClassifier
@@ -61,22 +61,22 @@ def cached_patches(
     with processes().main_process_first():  # the others find it done
         if not path.is_file():
             encoder.eval()
-            temporary = path.with_suffix(".tmp")
             count, *rest = _shape(encoder, packed)
-            shape = (count, 1 + views, *rest)
-            patches = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            for start in tqdm(range(0, count, BATCH), desc="photo patches", unit="batch"):
+
+            def encoded(start: int) -> np.ndarray:
+                """(B, 1 + V, N, D) of the photos from ``start`` on."""
                 pixels = packed[start : start + BATCH]
-                patches[start : start + BATCH, 0] = _encode(encoder, pixels)
+                looks = [pixels]
                 for view in range(1, 1 + views):
                     shown = [
                         poor_view(photo, np.random.default_rng([seed, view, start + place]))
                         for place, photo in enumerate(pixels)
                     ]
-                    patches[start : start + BATCH, view] = _encode(encoder, np.stack(shown))
-            patches.flush()
-            del patches
-            temporary.replace(path)
+                    looks.append(np.stack(shown))
+                return np.stack([_encode(encoder, look) for look in looks], axis=1)
+
+            starts = tqdm(range(0, count, BATCH), desc="photo patches", unit="batch")
+            write_array(path, (count, 1 + views, *rest), np.float16, map(encoded, starts))
     return np.load(path, mmap_mode="r")
 
 

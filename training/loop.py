@@ -33,8 +33,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from training.stage import whole, write_whole
+
 STATE = "state.safetensors"
 LOG = "log.jsonl"
+PICTURE = "loss.png"
 LOG_EVERY = 10  # steps
 
 
@@ -123,7 +126,8 @@ def fit(
     A finished run is not repeated: its weights are loaded.
 
     Raises:
-        ValueError: the saved state has a running mean and ``config`` wants none, or the reverse.
+        ValueError: the saved state has a running mean and ``config`` wants none, or the reverse; or
+            it is damaged.
         FloatingPointError: the loss is no number.
 
     ``each_epoch`` is called after each epoch, by the main process alone, with the number of epochs
@@ -143,8 +147,10 @@ def fit(
     if config.ema:
         decay = get_ema_multi_avg_fn(config.ema)
         averaged = AveragedModel(module, multi_avg_fn=decay, use_buffers=True)
-    step, seconds = _load_state(folder / STATE, module, optimiser, averaged)
+    step, seconds, losses = _load_state(folder / STATE, module, optimiser, averaged)
     if step >= total:
+        if accelerator.is_main_process and not (folder / PICTURE).is_file():
+            plot_loss(folder)  # killed between the last state and the picture
         _keep_average(module, averaged)
         return seconds / 60
     _truncate_log(folder / LOG, step)
@@ -160,7 +166,6 @@ def fit(
         unit="step",
         disable=not accelerator.is_main_process,
     )
-    losses: list[float] = []
     order, order_epoch = np.array([], dtype=np.int64), -1
     while step < total:
         epoch, position = divmod(step, steps_per_epoch)
@@ -202,7 +207,7 @@ def fit(
             wrapped.train()
         due = time.monotonic() - saved > config.save_seconds
         if accelerator.is_main_process and (due or step == total):
-            _save_state(folder / STATE, module, optimiser, averaged, step, seconds)
+            _save_state(folder / STATE, module, optimiser, averaged, step, seconds, losses)
             saved = time.monotonic()
     bar.close()
     accelerator.wait_for_everyone()
@@ -215,7 +220,7 @@ def fit(
 
 
 def plot_loss(folder: Path) -> None:
-    """Draw the log's loss curve to ``folder``/loss.png."""
+    """Draw the log's loss curve to `PICTURE` in ``folder``."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -225,7 +230,8 @@ def plot_loss(folder: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
     axes.plot([line["epoch"] for line in log], [line["loss"] for line in log])
     axes.set(title=folder.name, xlabel="epoch", ylabel="training loss")
-    figure.savefig(folder / "loss.png", dpi=120)
+    with whole(folder / PICTURE) as path:
+        figure.savefig(path, dpi=120, format="png")
     pyplot.close(figure)
 
 
@@ -272,7 +278,9 @@ def _save_state(
     averaged: AveragedModel | None,
     step: int,
     seconds: float,
+    losses: list[float],
 ) -> None:
+    """``losses`` are those since the last line of the log, so that its next line is the same."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     if averaged is not None:
         tensors |= {f"averaged.{name}": one for name, one in averaged.state_dict().items()}
@@ -280,32 +288,37 @@ def _save_state(
         tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
     content = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={"step": str(step), "seconds": str(seconds)},
+        metadata={"step": str(step), "seconds": str(seconds), "losses": json.dumps(losses)},
     )
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    write_whole(path, content)
 
 
 def _load_state(
     path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, averaged: AveragedModel | None
-) -> tuple[int, float]:
+) -> tuple[int, float, list[float]]:
+    """Put a saved state back; returns the steps and seconds done and the losses not yet logged."""
     if not path.is_file():
-        return 0, 0.0
+        return 0, 0.0, []
     weights: dict[str, Tensor] = {}
     means: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Tensor]] = {}
-    with safetensors.safe_open(path, framework="pt") as state:
-        for key in state.keys():  # noqa: SIM118  (safe_open is not a dict)
-            part, _, name = key.partition(".")
-            if part == "module":
-                weights[name] = state.get_tensor(key)
-            elif part == "averaged":
-                means[name] = state.get_tensor(key)
-            else:
-                index, _, moment = name.partition(".")
-                moments.setdefault(int(index), {})[moment] = state.get_tensor(key)
-        metadata = state.metadata()
+    try:
+        with safetensors.safe_open(path, framework="pt") as state:
+            for key in state.keys():  # noqa: SIM118  (safe_open is not a dict)
+                part, _, name = key.partition(".")
+                if part == "module":
+                    weights[name] = state.get_tensor(key)
+                elif part == "averaged":
+                    means[name] = state.get_tensor(key)
+                else:
+                    index, _, moment = name.partition(".")
+                    moments.setdefault(int(index), {})[moment] = state.get_tensor(key)
+            metadata = state.metadata()
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{path}: damaged after it was written ({error}); remove it to train "
+            f"{path.parent.name} anew"
+        ) from None
     if bool(means) != (averaged is not None):
         has, wanted = ("a", "none") if means else ("no", "one")
         raise ValueError(
@@ -318,7 +331,8 @@ def _load_state(
         averaged.load_state_dict(means)
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": moments, "param_groups": groups})
-    return int(metadata["step"]), float(metadata["seconds"])
+    losses = json.loads(metadata.get("losses", "[]"))  # states of an earlier version have none
+    return int(metadata["step"]), float(metadata["seconds"]), losses
 
 
 def _truncate_log(path: Path, step: int) -> None:
@@ -326,4 +340,4 @@ def _truncate_log(path: Path, step: int) -> None:
     if path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        path.write_text("".join(kept), encoding="utf-8")
+        write_whole(path, "".join(kept))

@@ -26,6 +26,7 @@ from training.dataset import condition_index, pack_photos, read_manifest
 from training.loop import LOG
 from training.scoring import balanced_accuracy
 from training.section import BLUE, GREEN, VERMILION
+from training.stage import whole, write_whole
 
 MONITOR = "monitor.jsonl"
 NEIGHBOURS = 20
@@ -98,7 +99,7 @@ class Monitor:
         path = self.folder / MONITOR
         earlier = [one for one in _read(path) if one["epoch"] < epoch]
         lines = [json.dumps(one) + "\n" for one in (*earlier, line)]
-        path.write_text("".join(lines), encoding="utf-8")
+        write_whole(path, "".join(lines))
         plot(self.folder)
 
 
@@ -123,7 +124,8 @@ def plot(folder: Path) -> None:
     right.axhline(1 / len(NAMES), linestyle=":", color="grey", label="chance")
     right.set(title="validation photos", xlabel="epoch", ylabel="balanced accuracy", ylim=(0, None))
     right.legend()
-    figure.savefig(folder / "monitor.png", dpi=120)
+    with whole(folder / "monitor.png") as path:
+        figure.savefig(path, dpi=120, format="png")
     pyplot.close(figure)
 
 

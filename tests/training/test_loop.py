@@ -82,6 +82,33 @@ def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path, ema: float) -> N
     assert steps == sorted(set(steps))
 
 
+def test_a_killed_run_logs_what_an_unbroken_one_does(tmp_path: Path) -> None:
+    train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "broken", kill_at=13)  # three losses after the last line of the log
+    train(tmp_path / "broken")
+    whole, broken = (
+        [json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()]
+        for path in (tmp_path / "whole" / "log.jsonl", tmp_path / "broken" / "log.jsonl")
+    )
+    assert whole == broken
+
+
+def test_a_run_that_was_killed_before_its_picture_draws_it(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    (tmp_path / "run" / "loss.png").unlink()
+    train(tmp_path / "run", kill_at=0)
+    assert (tmp_path / "run" / "loss.png").stat().st_size > 1000
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    state = tmp_path / "run" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-3])
+    with pytest.raises(ValueError, match=r"state\.safetensors: damaged .* remove it to train run"):
+        train(tmp_path / "run")
+
+
 def test_a_finished_run_is_loaded_and_not_repeated(tmp_path: Path) -> None:
     first = train(tmp_path / "run")
     again = train(tmp_path / "run", kill_at=0)  # would raise if it trained
