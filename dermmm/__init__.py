@@ -45,8 +45,12 @@ __all__ = [
 ]
 
 
-def load(path: str | PathLike[str] | None = None) -> Predictor:
+def load(path: str | PathLike[str] | None = None, onnx: bool = False) -> Predictor:
     """Return a predictor on the checkpoint folder ``path``, by default the one in the repository.
+
+    With ``onnx`` the model runs in ONNX Runtime, if the packages onnx and onnxruntime are
+    installed: that takes a second more to load, and half as long to answer on a CPU. The answers
+    are the same but for rounding (1e-5). torch, to which little is left, then has one thread.
 
     Raises:
         FileNotFoundError: the folder, or a file that its ``config.json`` names, is missing.
@@ -55,4 +59,4 @@ def load(path: str | PathLike[str] | None = None) -> Predictor:
     # Imported here so that `dermmm.conditions` and `dermmm.prediction` stay free of torch.
     from dermmm.predictor import load as load_predictor
 
-    return load_predictor(path)
+    return load_predictor(path, onnx)

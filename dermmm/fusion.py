@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dermmm.text_encoder import masked_mean
+from dermmm.text_encoder import attend, masked_mean
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,7 @@ class CrossAttention(nn.Module):
             the updated query (B, Q, D), and the attention averaged over heads (B, Q, M).
         """
         normed = self.norm_memory(memory)
-        attended, weights = self.attention(
-            self.norm_query(query), normed, normed, key_padding_mask=~memory_mask
-        )
+        attended, weights = attend(self.attention, self.norm_query(query), normed, memory_mask)
         query = query + attended
         return query + self.feed_forward(query), weights
 

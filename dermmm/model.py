@@ -67,13 +67,19 @@ class DermModel(nn.Module):
         Raises:
             ValueError: neither photos nor text were given.
         """
+        return self.fuse(*self.encode(images, token_ids, token_mask), token_mask)
+
+    def encode(
+        self, images: Tensor | None, token_ids: Tensor | None, token_mask: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Patches (B, N, D) of the photos and states (B, T, D) of the texts, None for None."""
         patches = states = None
         if images is not None:
             patches, _ = self.image_encoder(channels_last(images))
         if token_ids is not None:
             assert token_mask is not None
             states, _ = self.text_encoder(token_ids, token_mask)
-        return self.fuse(patches, states, token_mask)
+        return patches, states
 
     def fuse(
         self,

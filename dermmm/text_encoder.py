@@ -1,12 +1,15 @@
 """A six-layer pre-norm Transformer encoder (Vaswani et al. 2017, arXiv:1706.03762).
 
-Shapes: B batch, T tokens, D width.
+Shapes: B batch, T tokens, D width, H heads.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout, gelu, linear
 
 
 class TextEncoder(nn.Module):
@@ -34,7 +37,7 @@ class TextEncoder(nn.Module):
             heads,
             dim_feedforward=4 * width,
             dropout=dropout,
-            activation="gelu",
+            activation=gelu,
             batch_first=True,
             norm_first=True,
         )
@@ -53,8 +56,44 @@ class TextEncoder(nn.Module):
             states (B, T, D) and pooled (B, D), the mean of the states over real tokens.
         """
         states = self.dropout(self.tokens(token_ids) + self.positions[: token_ids.shape[1]])
-        states = self.layers(states, src_key_padding_mask=~token_mask)  # (B, T, D)
+        for layer in self.layers.layers:  # what `self.layers` does, in steps that ONNX knows
+            normed = layer.norm1(states)
+            attended, _ = attend(layer.self_attn, normed, normed, token_mask)
+            states = states + layer.dropout1(attended)
+            hidden = layer.dropout(gelu(layer.linear1(layer.norm2(states))))
+            states = states + layer.dropout2(layer.linear2(hidden))
+        assert self.layers.norm is not None
+        states = self.layers.norm(states)  # (B, T, D)
         return states, masked_mean(states, token_mask)
+
+
+def attend(
+    attention: nn.MultiheadAttention, query: Tensor, memory: Tensor, memory_mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Multi-head attention from ``query`` (B, Q, D) to ``memory`` (B, M, D).
+
+    It is what ``attention`` itself does, written out: its own code fixes the number of tokens when
+    it is exported to ONNX (`dermmm.onnx_model`).
+
+    Args:
+        memory_mask: (B, M) bool, True where there is something to attend to.
+
+    Returns:
+        the result (B, Q, D), and the attention averaged over heads (B, Q, M).
+    """
+    batch, width, heads = query.shape[0], attention.embed_dim, attention.num_heads
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+
+    def by_head(vectors: Tensor) -> Tensor:  # (B, ., D) to (B, H, ., D / H)
+        return vectors.reshape(batch, -1, heads, width // heads).transpose(1, 2)
+
+    queries = by_head(linear(query, weight[:width], bias[:width]))
+    keys, values = map(by_head, linear(memory, weight[width:], bias[width:]).chunk(2, dim=-1))
+    scores = queries @ keys.transpose(2, 3) / math.sqrt(width // heads)  # (B, H, Q, M)
+    weights = scores.masked_fill(~memory_mask[:, None, None], -torch.inf).softmax(dim=-1)
+    mixed = dropout(weights, attention.dropout, attention.training) @ values  # (B, H, Q, D / H)
+    result = attention.out_proj(mixed.transpose(1, 2).reshape(batch, -1, width))
+    return result, weights.mean(dim=1)
 
 
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:

@@ -105,7 +105,8 @@ def test_the_check_lets_the_rest_pass(code: str) -> None:
 
 def test_light_modules_load_no_torch() -> None:
     code = (
-        "import sys, dermmm, dermmm.conditions, dermmm.prediction, dermmm.describe\n"
+        "import sys, dermmm\n"
+        "import dermmm.conditions, dermmm.describe, dermmm.phrases, dermmm.prediction\n"
         "heavy = {'torch', 'torchvision', 'tokenizers', 'safetensors', 'gradio'}\n"
         "print(*sorted(heavy & set(sys.modules)))"
     )

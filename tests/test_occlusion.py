@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,19 +10,18 @@ from PIL import Image
 
 from dermmm import Effects
 from dermmm.occlusion import (
-    MOST_PHRASES,
     RANDOM_ORDERS,
+    REGIONS,
     STEPS,
     area_under,
     blurred,
     cell_of_pixels,
     deletion,
     deletion_masks,
-    phrases,
     removal_masks,
     removal_order,
-    without,
 )
+from dermmm.phrases import MOST_PHRASES, phrases, without
 from dermmm.predictor import Predictor
 from dermmm.preprocess import square
 
@@ -80,7 +78,7 @@ def test_a_regions_change_is_that_of_predicting_with_it_covered(
     size = predictor.checkpoint.model.config.image_size
     pixels = square(photo, size)
     gone = blurred(pixels[None])[0]
-    assert len(effects.regions) == 16
+    assert len(effects.regions) == REGIONS**2
     places = [(region.top, region.left) for region in effects.regions]
     assert places == sorted(places)
     for region in effects.regions:
@@ -129,47 +127,6 @@ def test_any_text_has_effects(predictor: Predictor, text: str) -> None:
     assert all(-1 <= phrase.change <= 1 for phrase in effects.phrases)
 
 
-# --- phrases --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (TEXT, [
-            "Itchy", "scaly patches on both elbows", "They came after a cold",
-            "and have grown since then",
-        ]),
-        ("The edge is uneven; it bled (twice).", ["The edge is uneven", "it bled", "twice"]),
-        ("A 3.5 cm mole, seen at 10:30", ["A 3.5 cm mole", "seen at 10:30"]),
-        ("On elbows and knees; hands and feet too", ["On elbows and knees", "hands and feet too"]),
-        ("They do not itch, flake or hurt. An aunt has it.",
-         ["They do not itch, flake or hurt", "An aunt has it"]),
-        ("No fever, no scaling", ["No fever", "no scaling"]),
-        ("an itchy rash on both arms since May", ["an itchy rash", "on both arms", "since May"]),
-        ("rash", []),
-        ("rash!!! ...", []),
-    ],
-)  # fmt: skip
-def test_phrases(text: str, expected: list[str]) -> None:
-    assert [text[start:end] for start, end in phrases(text)] == expected
-
-
-def test_many_phrases_are_joined_to_a_few() -> None:
-    text = ". ".join(f"part {place} of it" for place in range(40))
-    spans = phrases(text)
-    assert len(spans) == MOST_PHRASES
-    assert (spans[0][0], spans[-1][1]) == (0, len(text))
-    assert all(first[1] <= second[0] for first, second in pairwise(spans))
-
-
-def test_leaving_out_a_phrase_leaves_a_sentence() -> None:
-    text = "Red, itchy rash. No fever."
-    spans = phrases(text)
-    assert [without(text, spans, place) for place in range(3)] == [
-        "itchy rash. No fever.", "Red. No fever.", "Red, itchy rash.",
-    ]  # fmt: skip
-
-
 # --- removal --------------------------------------------------------------------------------------
 
 
@@ -200,7 +157,8 @@ def test_deletion_compares_the_map_with_chance() -> None:
     assert masks.shape == ((STEPS - 1) * (1 + RANDOM_ORDERS) + 1, 4)
     assert masks[-1].all() and masks[0].tolist() == [False, False, False, True]
     good = deletion(0.8, np.where(masks[:, 3], 0.1, 0.8))
-    assert good.by_map == pytest.approx(0.8 / 8 + 0.1 * 7 / 8)
+    half = 1 / STEPS / 2  # of the first step
+    assert good.by_map == pytest.approx(0.8 * half + 0.1 * (1 - half))
     assert good.by_map < good.at_random and good.faithful
     masks = deletion_masks(1 - weights)
     bad = deletion(0.8, np.where(masks[:, 3], 0.1, 0.8))
