@@ -10,11 +10,13 @@ import argparse
 import importlib.util
 import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NoReturn
+
+from demo.uploads import private_folder
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # What logs under these names is ours. Libraries stay at "warning": they could log parts of a case.
@@ -58,6 +60,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="ask for a login; the file holds a line user:password for each account",
     )
     parser.add_argument(
+        "--embed",
+        type=_embedder,
+        nargs="+",
+        metavar="ADDRESS",
+        help="whose pages may show this one in a frame, such as https://lms.example.org, or none "
+        "(default: Hugging Face)",
+    )
+    parser.add_argument(
         "--queue",
         type=_count,
         metavar="N",
@@ -79,8 +89,10 @@ def main(arguments: list[str] | None = None) -> None:
     for name in OWN_LOGGERS:
         logging.getLogger(name).setLevel(args.log_level.upper())
     # A stop by signal must end like any other, so that the folder of uploads is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with TemporaryDirectory(prefix="derm-mmmodal-") as uploads:
+    for end in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(end) is signal.SIG_DFL:  # nohup has set SIGHUP aside
+            signal.signal(end, lambda *_: sys.exit(0))
+    with private_folder() as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads  # private to this process; read by Gradio
         try:
             serve(args)
@@ -97,12 +109,19 @@ def serve(args: argparse.Namespace) -> None:
         OSError: one of them is not there, or the port cannot be had.
     """
     declare_gpu_function()
+    # The thread that speaks to visitors waits up to this long for the one of the model, at each
+    # step. With Python's own 5 ms ten visitors at once get about a tenth fewer answers.
+    sys.setswitchinterval(0.0005)
     import dermmm
     from demo.accounts import check, read
+    from demo.gate import EMBEDDERS
     from demo.ui import QUEUE_SIZE, build_demo, launch_settings
 
     accounts = None if args.auth is None else read(args.auth)
-    demo = build_demo(dermmm.load(args.checkpoints), args.cases, args.queue or QUEUE_SIZE)
+    embedders = EMBEDDERS if args.embed is None else tuple(e for e in args.embed if e != "none")
+    demo = build_demo(
+        dermmm.load(args.checkpoints, onnx=True), args.cases, args.queue or QUEUE_SIZE
+    )
     try:
         _, address, _ = demo.launch(
             server_name=args.host,
@@ -111,7 +130,7 @@ def serve(args: argparse.Namespace) -> None:
             auth=None if accounts is None else check(accounts),
             prevent_thread_lock=True,
             quiet=True,  # else it advises a public link
-            **launch_settings(),
+            **launch_settings(embedders),
         )
     except OSError as error:
         raise OSError(
@@ -149,6 +168,14 @@ def _count(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise argparse.ArgumentTypeError(f"got {value!r}; expected a whole number from 1")
     return int(value)
+
+
+def _embedder(value: str) -> str:
+    if not re.fullmatch(r"none|https?://[\w.*-]+(:\d+)?", value):
+        raise argparse.ArgumentTypeError(
+            f"got {value!r}; expected an address such as https://lms.example.org, or none"
+        )
+    return value
 
 
 def _root_path(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 import stat
@@ -41,11 +42,16 @@ def read(path: Path) -> dict[str, str]:
 def check(accounts: Mapping[str, str]) -> Callable[[str, str], bool]:
     """Return what tells whether a user and a password belong together, for ``launch(auth=...)``.
 
-    It takes as long for a wrong user as for a wrong password.
+    It takes as long for a wrong user as for a wrong password, however much of that is right: hashes
+    of one length are compared.
     """
 
     def matches(user: str, password: str) -> bool:
-        same = hmac.compare_digest(accounts.get(user, "").encode(), password.strip().encode())
+        same = hmac.compare_digest(_digest(accounts.get(user, "")), _digest(password.strip()))
         return same and user in accounts
 
     return matches
+
+
+def _digest(password: str) -> bytes:
+    return hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()

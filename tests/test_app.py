@@ -39,7 +39,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         app.parse(["--help"])
     assert caught.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
-    for option in ("host", "port", "checkpoints", "cases", "root-path", "auth", "queue"):
+    for option in ("host", "port", "checkpoints", "cases", "root-path", "auth", "embed", "queue"):
         assert f"--{option}" in said
     assert "not for any patient's care" in said
 
@@ -50,6 +50,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         (["--port", "70000"], "got '70000'; expected a number from 1 to 65535"),
         (["--queue", "0"], "got '0'; expected a whole number from 1"),
         (["--root-path", "derm"], "got 'derm'; expected a path such as /derm"),
+        (["--embed", "https://x.org; *"], "expected an address such as https://lms.example.org"),
         (["--log-level", "loud"], "invalid choice: 'loud'"),
     ],
 )

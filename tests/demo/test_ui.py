@@ -17,9 +17,9 @@ from PIL import Image
 
 from demo.content import examine as content
 from demo.examples import EXAMPLES
-from demo.panels.examine import ask, cleared, plot
+from demo.panels.examine import ask, plot
 from demo.render.chart import chart
-from demo.ui import build_demo, launch_settings
+from demo.ui import QUEUE_SIZE, build_demo, launch_settings
 from tests.fakes import FakePredictor
 from tests.screenshots import served
 
@@ -141,14 +141,6 @@ def test_a_failure_leaves_no_case_in_the_log(caplog: pytest.LogCaptureFixture) -
     assert "internal detail" not in caplog.text
 
 
-def test_clear_empties_inputs_and_hides_the_answer() -> None:
-    photo, text, answer, details, *rest = cleared()
-    assert photo is None and text is None
-    assert content.EMPTY_TITLE in answer
-    assert "dm-away" in details["elem_classes"]
-    assert rest == [None, "", "", "", "", "", None]
-
-
 def test_plot_carries_the_figure_and_no_tool_bar() -> None:
     data = plot(chart(FakePredictor().predict(text=TEXT)))
     assert '"displayModeBar": false' in data.plot
@@ -162,7 +154,7 @@ def test_launch_keeps_cases_private() -> None:
     demo = build_demo(FakePredictor())
     assert demo.analytics_enabled is False
     assert demo.delete_cache == (60, 600)
-    assert demo._queue.max_size == 32
+    assert demo._queue.max_size == QUEUE_SIZE
 
 
 def test_page_and_settings_name_no_outside_address(address: str) -> None:
