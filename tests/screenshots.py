@@ -1,7 +1,8 @@
 """Pictures of every tab: python -m tests.screenshots --out DIR [--checkpoints DIR]
 
-Output: empty.png, and TAB-light.png, TAB-dark.png, TAB-phone.png for each tab, each with an example
-in it. Takes two minutes. Without --checkpoints the answers come from a fake and mean nothing.
+Output: empty.png, and TAB-light.png, TAB-dark.png, TAB-phone.png and TAB-wide.png (1600 pixels, a
+projector) for each tab, each with an example in it. Takes three minutes. Without --checkpoints the
+answers come from a fake and mean nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WIDE = {"width": 1600, "height": 900}
 TABS = {
     "examine": content.EXAMINE,
     "what-if": content.WHAT_IF,
@@ -109,6 +111,7 @@ def main(out: Path, checkpoints: str | None, example: int = 0) -> None:
             ("light", {"viewport": DESKTOP, "color_scheme": "light"}),
             ("dark", {"viewport": DESKTOP, "color_scheme": "dark"}),
             ("phone", {"viewport": PHONE, "color_scheme": "light", "device_scale_factor": 2}),
+            ("wide", {"viewport": WIDE, "color_scheme": "light"}),
         ):
             page = open_page(browser, address, **context)
             choose_example(page, example)

@@ -19,4 +19,6 @@ MODEL = "Model"
 
 PHOTO_GONE = "The photo is no longer on the server: it is deleted after some minutes. Add it again."
 NOT_UPLOADED = "Only an uploaded photo can be read."
+NOT_HANDED_OUT = "What was uploaded is not handed out again."
+BUSY = "Too many cases wait for the model at the moment. Try again in a few seconds."
 BROKEN = "The model could not finish this case. Nothing was kept. Try again, or another photo."

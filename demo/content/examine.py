@@ -17,7 +17,7 @@ PRIVACY = (
 
 EMPTY_TITLE = "The differential appears here"
 EMPTY_STEPS = (
-    ("Give a photo, a description, or both.", "Either one is enough; the model says how it copes."),
+    ("Give a photo, a description, or both.", "Either one is enough. Examples are below."),
     ("Press Analyse.", "The three likeliest conditions come first, then every input by itself."),
     ("Look at the reasons.", "The areas of the photo and the words that the model relied on."),
 )

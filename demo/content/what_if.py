@@ -67,7 +67,6 @@ BEFORE = "Before"
 AFTER = "Changed"
 
 GATES = "How much each input counted"
-GATE_NAMES = {"image": "Photo", "text": "Description"}
 
 CERTAINTY = "How sure it is"
 SET = "Set that holds the truth in {coverage} of cases like those of validation"

@@ -82,7 +82,7 @@ def build(predictor: Predictor) -> None:
                 yield [render.progress(len(done), len(rows)), *_keep]
         except gr.Error as error:
             yield [render.failure(error.message), *_hidden, *_buttons(working=False)]
-            raise
+            return
         yield [
             render.summary(predictor.conditions, done),
             gr.Row(visible=True),
@@ -157,6 +157,7 @@ def build(predictor: Predictor) -> None:
         preprocess=False,
         show_progress="hidden",  # progress is counted in rows, by our own bar
         concurrency_id=TABLE_QUEUE,
+        concurrency_limit=1,
         trigger_mode="multiple",  # a table that was stopped while it waits must not block the next
         **private,
     )
@@ -172,6 +173,7 @@ def build(predictor: Predictor) -> None:
         api_name="batch",
         preprocess=False,
         concurrency_id=TABLE_QUEUE,
+        concurrency_limit=1,
     )
 
 

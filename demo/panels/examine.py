@@ -10,13 +10,13 @@ import gradio as gr
 from demo.content import examine as content
 from demo.examples import EXAMPLES
 from demo.panels import (
-    KEPT_SECONDS,
     MODEL_QUEUE,
     Answered,
     Inputs,
     Predictor,
     ask,
     ask_effects,
+    at_once,
     form,
     keep,
     plot,
@@ -24,6 +24,7 @@ from demo.panels import (
 )
 from demo.panels import photo as photo_panel
 from demo.render import answer, chart, effects, look, page, track_record
+from demo.uploads import KEPT_SECONDS
 
 # Clicks on the examples arrive in Python as the index of an example.
 CHOOSE_EXAMPLE = """
@@ -77,6 +78,9 @@ SHOW_ANSWER = """(...inputs) => {
   return inputs;
 }"""
 
+# An emptied page is shorter than the answer was: begin again where a case begins.
+SHOW_PHOTO = "() => document.getElementById('photo').scrollIntoView({block: 'nearest'})"
+
 
 def build(predictor: Predictor) -> Inputs:
     """Add the panel to the page that is being built, and the API's endpoint /predict.
@@ -91,8 +95,10 @@ def build(predictor: Predictor) -> Inputs:
             given = uploaded(photo)
             prediction = ask(predictor, given, description)
         except gr.Error as error:
+            # Not raised: Gradio's own message would lie over ours, and an event that fails forgets
+            # the click that waits for its end (6.31).
             yield [answer.failure(error.message), *_hidden, None]
-            raise
+            return
         yield [
             answer.answer(prediction, predictor.metrics),
             _away if prediction.abstains else _shown,
@@ -186,11 +192,12 @@ def build(predictor: Predictor) -> Inputs:
     chosen.then(**run)
     analyse.click(**run)
     # Effects that come after it land in the hidden details: nothing of them is seen.
-    clear.click(cleared, None, [photo, description, *outputs], queue=False, **private)
+    clear.click(None, None, [photo, description, *parts], js=CLEARED, **private)
+    clear.click(None, js=SHOW_PHOTO, **private)
 
     # What the model would answer where it abstains is shown on request, in the answer's card.
-    answer_html.expand(lambda: _shown, None, details, queue=False, **private)
-    answer_html.collapse(lambda: _away, None, details, queue=False, **private)
+    answer_html.expand(None, None, details, js=at_once(_shown), **private)
+    answer_html.collapse(None, None, details, js=at_once(_away), **private)
 
     # The API has its own endpoints: their result is a JSON object and not the page's parts.
     result = gr.JSON(visible=False)
@@ -212,11 +219,6 @@ def choose_example(event: gr.EventData) -> tuple[str | None, str | None]:
     return (None if example.path is None else str(example.path)), example.text
 
 
-def cleared() -> list[Any]:
-    """Empty inputs, and the page as it was at the start."""
-    return [None, None, answer.empty(), *_hidden, None]
-
-
 # The details are out of sight by style and not by `visible`: a part that was never seen is not yet
 # loaded, and `gr.Plot` would forget the figure that it is sent.
 _shown = gr.update(elem_classes=["dm-details"])
@@ -224,3 +226,5 @@ _away = gr.update(elem_classes=["dm-details", "dm-away"])
 # Of the seven parts between answer and case: leave them, or empty and hide them.
 _keep = [gr.skip()] * 7
 _hidden: list[Any] = [_away, None, "", "", "", "", ""]
+# Empty inputs, and the page as it was at the start. The server forgets the case as it does files.
+CLEARED = at_once(None, None, answer.empty(), *_hidden)

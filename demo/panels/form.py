@@ -39,12 +39,14 @@ element.addEventListener('click', event => {
 });
 """
 
-# The page's own button for an empty case empties the form too, without writing.
+# The page's own button for an empty case empties the form too, without writing. What it returns is
+# for the text that is known to be ours, and the remark.
 EMPTY = """() => {
   const form = document.querySelector('#form form');
   for (const field of form.elements)
     if (field.type === 'radio' || field.type === 'checkbox') field.checked = field.defaultChecked;
     else field.value = '';
+  return ['', ''];
 }"""
 
 
@@ -74,8 +76,7 @@ def build(box: gr.Textbox, clear: gr.Button) -> None:
         trigger_mode="multiple",
         api_visibility="private",
     )
-    clear.click(lambda: ("", ""), None, [written, status], queue=False, api_visibility="private")
-    clear.click(None, js=EMPTY, api_visibility="private")
+    clear.click(None, None, [written, status], js=EMPTY, api_visibility="private")
 
 
 def write(text: str | None, written: str | None, event: gr.EventData) -> tuple[str, str, str]:

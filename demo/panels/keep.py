@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 
 from demo.content import keep as content
+from demo.gate import made_folder
 from demo.panels import Answered, Predictor
 from demo.render.report import report
 
@@ -47,7 +47,7 @@ def _button(
             raise gr.Error(content.KEEP_GONE, print_exception=False)
         moment = datetime.now(UTC)
         name = f"derm-mmmodal-{moment:%Y%m%d-%H%M}.{kind}"
-        return save_bytes_to_cache(make(answered, moment).encode(), name, get_upload_folder())
+        return save_bytes_to_cache(make(answered, moment).encode(), name, str(made_folder()))
 
     ask = gr.Button(label, size="sm", elem_id=f"keep-{kind}")
     # Gradio's own download button saves what it held before the click, so it is pressed by ours.

@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_pil_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from demo.content import inputs as content
-from demo.panels import KEPT_SECONDS, Predictor, uploaded
+from demo.gate import made_folder
+from demo.panels import Predictor, at_once, uploaded
 from demo.render import photo as render
+from demo.uploads import KEPT_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +178,7 @@ def build(predictor: Predictor, clear: gr.Button) -> gr.Image:
             return nothing, {}, render.trouble(content.UNREADABLE), *_tools(None)
         # Without loss: the answer is then the same as for the file itself.
         path = save_pil_to_cache(
-            Image.fromarray(pixels), cache_dir=get_upload_folder(), name="photo", format="png"
+            Image.fromarray(pixels), cache_dir=str(made_folder()), name="photo", format="png"
         )
         return gr.update(value=path, visible=True), {**made, path: wanted}, "", *_tools(wanted)
 
@@ -239,7 +240,7 @@ def build(predictor: Predictor, clear: gr.Button) -> gr.Image:
         **common,
     )
     whole_button.click(whole, given, outputs, **common)
-    clear.click(lambda: "", None, trouble, queue=False, api_visibility="private")
+    clear.click(None, None, trouble, js=at_once(""), api_visibility="private")
     return photo
 
 

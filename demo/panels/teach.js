@@ -116,7 +116,8 @@ element.addEventListener('keydown', event => {
     choose(choices().slice(0, -1));
   } else if (level && /^[1-9]$/.test(key)) {
     const levels = element.querySelectorAll('[name=dm-confidence]');
-    if (levels[key - 1]) levels[key - 1].click();
+    levels[key - 1]?.focus();
+    levels[key - 1]?.click();
   } else if (!inField && /^[\p{L}\d]$/u.test(key)) {
     const closed = element.querySelector('details.dm-rethink:not([open])');
     if (closed) closed.open = true;

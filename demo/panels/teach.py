@@ -126,7 +126,7 @@ def build(predictor: Predictor, cases: Path | None, tab: gr.Tab) -> None:
             prediction = ask(predictor, _photo(case), case.text)
         except gr.Error as error:
             yield {round_html: render.commit(number, chosen, confidence, error.message)}
-            raise
+            return
         top = prediction.top(MAX_CHOICES)
         one = Round(
             case=case,
@@ -178,7 +178,7 @@ def build(predictor: Predictor, cases: Path | None, tab: gr.Tab) -> None:
         with gr.Column(scale=7, min_width=300):
             bar = gr.HTML(js_on_load=SHOW_LINK, elem_id="teach-bar")
     with gr.Row(elem_classes="dm-page", equal_height=False):
-        with gr.Column(scale=5, min_width=300):
+        with gr.Column(scale=5, min_width=300, elem_classes="dm-teach-case"):
             case_html = gr.HTML(elem_id="teach-case")
         with gr.Column(scale=7, min_width=300):
             round_html = gr.HTML(js_on_load=ANSWER, elem_id="teach-round")

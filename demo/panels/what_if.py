@@ -18,13 +18,12 @@ import numpy as np
 from demo.content import what_if as content
 from demo.edits import MAX_BLUR, MAX_STOPS, USES, Edits, edited
 from demo.examples import EXAMPLES
-from demo.panels import MODEL_QUEUE, Inputs, Predictor, ask, ask_effects, uploaded
+from demo.panels import MODEL_QUEUE, Inputs, Predictor, ask, uploaded
 from demo.render import answer
 from demo.render import what_if as render
 from demo.render.what_if import Experiment
 from dermmm import Prediction
-
-MOST_PHRASES = 12
+from dermmm.phrases import MOST_PHRASES, phrases, without
 
 Answer = dict[Any, Any]  # what an event does: components and their new values; the others stay
 
@@ -82,10 +81,14 @@ element.addEventListener('click', event => {
   if (row) trigger('select', {photo: row.dataset.photo === '1', text: row.dataset.text});
 });
 """
-SHOW_TOP = """() => {
+
+# The result may lie out of sight: above the table, or on a phone below the controls.
+SHOW_RESULT = """() => {
+  const result = document.getElementById('what-if-result');
+  const top = result.getBoundingClientRect().top;
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  document.getElementById('what-if-result')
-    .scrollIntoView({behavior: calm ? 'auto' : 'smooth', block: 'start'});
+  if (top < 0 || top > innerHeight / 2)
+    result.scrollIntoView({behavior: calm ? 'auto' : 'smooth', block: 'start'});
 }"""
 
 
@@ -152,20 +155,15 @@ def usual_experiments(predictor: Predictor, case: Case) -> tuple[Prediction, lis
     Raises:
         gr.Error: the case cannot be answered.
     """
-    # The rule by which Examine takes out a phrase. Its module is torch's; the page itself is not.
-    from dermmm.occlusion import without
-
     original = ask(predictor, case.photo, case.text)
     photo, text = case.photo, case.text
     parts: list[tuple[str, bool, str]] = []
     if photo is not None and text is not None:
         parts += [(content.THE_PHOTO, False, text), (content.THE_TEXT, True, "")]
     if text is not None:
-        phrases = ask_effects(predictor, case.photo, text).phrases
-        spans = [(phrase.start, phrase.end) for phrase in phrases]
-        for gone in range(min(len(spans), MOST_PHRASES) if len(spans) > 1 else 0):
-            left = without(text, spans, gone)
-            parts.append((f"“{phrases[gone].text}”", photo is not None, left))
+        spans = phrases(text)  # by the rule of the effects in Examine
+        for gone, (start, end) in enumerate(spans):
+            parts.append((f"“{text[start:end]}”", photo is not None, without(text, spans, gone)))
     return original, [
         Experiment(what, with_photo, left, ask(predictor, photo if with_photo else None, left))
         for what, with_photo, left in parts
@@ -317,9 +315,9 @@ def build(predictor: Predictor, inputs: Inputs, tab: gr.Tab) -> None:
                             buttons=[],
                         )
                     with gr.Row():
-                        mirror = gr.Checkbox(label=content.MIRROR, container=False, min_width=150)
+                        mirror = gr.Checkbox(label=content.MIRROR, container=False, min_width=180)
                         keep_photo = gr.Checkbox(
-                            value=True, label=content.KEEP_PHOTO, container=False, min_width=150
+                            value=True, label=content.KEEP_PHOTO, container=False, min_width=180
                         )
                 description = gr.Textbox(
                     label=content.TEXT,
@@ -331,7 +329,7 @@ def build(predictor: Predictor, inputs: Inputs, tab: gr.Tab) -> None:
                 )
                 with gr.Row():
                     run = gr.Button(content.COMPARE, variant="primary", scale=3, min_width=120)
-                    reset = gr.Button(content.UNDO, scale=2, min_width=120)
+                    reset = gr.Button(content.UNDO, scale=2, min_width=190)
             with gr.Column(scale=7, min_width=300):
                 result = gr.HTML(elem_id="what-if-result")
         both_maps = gr.HTML(js_on_load=STRENGTH, elem_id="what-if-maps")
@@ -360,9 +358,10 @@ def build(predictor: Predictor, inputs: Inputs, tab: gr.Tab) -> None:
         open_case, [*case, started], **model
     )
     to_examine.click(lambda: gr.Tabs(selected="examine"), None, tab.parent, **private)
+    run.click(None, js=SHOW_RESULT, **private)
     changed = [picker.select, *(control.input for control in controls if control != description)]
     for event in (*changed, description.submit, run.click):
         event(compare, [cells, *case, started, *controls], js=READ_CELLS, **live)
     reset.click(undo, case, **live)
     try_all.click(experiment, [*case, started], **model)
-    table.select(show, case, **model).then(None, js=SHOW_TOP, **private)
+    table.select(show, case, **model).then(None, js=SHOW_RESULT, **private)

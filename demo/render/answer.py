@@ -113,7 +113,15 @@ def gate(prediction: Prediction) -> str:
 
 
 def gate_bar(prediction: Prediction) -> str:
-    """One bar with two sides, photo and description, and the same in words."""
+    """The gate with its heading, and the same in words."""
+    return (
+        f"<h2>{content.GATE}</h2>{gate_sides(prediction)}"
+        f'<p class="dm-small">{gate_sentence(prediction)}</p>'
+    )
+
+
+def gate_sides(prediction: Prediction) -> str:
+    """One bar with two sides, photo and description, under the share of each."""
     shares = {"image": round(100 * prediction.gate.image), "text": 0}
     shares["text"] = 100 - shares["image"]
     given = [name for name in shares if prediction.by_modality[name] is not None]
@@ -132,9 +140,8 @@ def gate_bar(prediction: Prediction) -> str:
         else ""
     )
     return (
-        f'<h2>{content.GATE}</h2><div class="dm-shares">{legend}</div>'
+        f'<div class="dm-shares">{legend}</div>'
         f'<div class="dm-gate" aria-hidden="true">{sides}{middle}</div>'
-        f'<p class="dm-small">{gate_sentence(prediction)}</p>'
     )
 
 

@@ -143,7 +143,9 @@ def chart(answers: Sequence[Answer]) -> go.Figure:
         if answer.prediction is not None:
             kind = cautious if answer.prediction.abstains else sure
             kind[answer.prediction.top(1)[0][0]] += 1
-    names = [name for name, _ in (sure + cautious).most_common()]
+    both = (sure + cautious).most_common()
+    names = [name for name, _ in both]
+    few = bool(both) and both[0][1] < 6  # plotly would write the same whole number twice
     figure = go.Figure()
     for counts, label, colour, pattern in (
         (sure, content.CHART_NAMES[0], COLOURS["fused"], ""),
@@ -191,6 +193,7 @@ def chart(answers: Sequence[Answer]) -> go.Figure:
         rangemode="tozero",
         tickformat="d",
         nticks=6,
+        dtick=1 if few else None,
         gridcolor="rgba(124,135,152,0.25)",
         zeroline=False,
         fixedrange=True,
@@ -211,7 +214,7 @@ def table(answers: Sequence[Answer]) -> str:
     return (
         f'<section class="dm-card"><h2>{content.RESULTS}</h2>'
         f'<p class="dm-small">{content.RESULTS_HELP}</p>'
-        f'<table class="dm-batch"><thead><tr>{headings}</tr></thead>'
+        f'<table class="dm-table dm-batch"><thead><tr>{headings}</tr></thead>'
         f"<tbody>{rows}</tbody></table></section>"
     )
 
@@ -224,7 +227,7 @@ def _row(place: int, answer: Answer) -> str:
     ]
     prediction = answer.prediction
     if prediction is None:
-        cells += [("", ""), ("", -1), ("", ""), ("", -1)]
+        cells += [("", "")] * 4
         remark, kind = f"× {escape(answer.error)}", "dm-error"
     else:
         (first, p), *others = prediction.top(TOP)

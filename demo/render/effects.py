@@ -67,7 +67,9 @@ def legend() -> str:
 def strongest(found: Effects) -> str:
     """What lowers the probability most when it is taken away, as HTML."""
     parts: list[tuple[float, str]] = [
-        (phrase.change, f"without “{escape(phrase.text)}”") for phrase in found.phrases
+        # By itself, so that letters that run to the left do not turn what follows around.
+        (phrase.change, f"without “<bdi>{escape(phrase.text)}</bdi>”")
+        for phrase in found.phrases
     ]
     parts += [
         (region.change, f"with one part of the photo covered ({place(region, found.regions)})")
@@ -103,7 +105,7 @@ def phrases(found: tuple[Phrase, ...], scale: float) -> str:
         for phrase in found
     )
     return (
-        f'<div class="dm-phrases"><h3>{content.EFFECTS_TEXT}</h3><table>'
+        f'<div class="dm-phrases"><h3>{content.EFFECTS_TEXT}</h3><table class="dm-table">'
         f'<thead class="dm-unseen"><tr><th>Phrase</th><th></th><th>Change in percentage points'
         f"</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )

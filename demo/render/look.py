@@ -102,7 +102,11 @@ def highlighted(
 def words_sentence(words: tuple[Word, ...]) -> str:
     """The heaviest words by name, as HTML."""
     top = sorted(words, key=lambda word: -word.weight)[:3]
-    names = ", ".join(f"“{escape(word.text)}” {escape(percent(word.weight))}" for word in top)
+    names = ", ".join(
+        # By itself, so that letters that run to the left do not turn the number around.
+        f"“<bdi>{escape(word.text)}</bdi>” {escape(percent(word.weight))}"
+        for word in top
+    )
     return f"Most weight: {names}."
 
 

@@ -161,7 +161,7 @@ def truth(number: int, one: Round, last: bool) -> str:
         f"<h2>{content.TRUTH_DRAWN if drawn else content.TRUTH}: "
         f"<strong>{escape(sentence(truth_))}</strong></h2>"
         f'<p class="dm-small dm-hint">{escape(DESCRIPTIONS[truth_])}</p>{point}'
-        f'<table class="dm-teach-table dm-verdict"><tbody>{rows}</tbody></table>'
+        f'<table class="dm-table dm-verdict"><tbody>{rows}</tbody></table>'
         f'<div class="dm-send"><button type="button" class="dm-button" data-send="advance">'
         f"{content.LAST if last else content.NEXT} <kbd>N</kbd></button></div>",
     )
@@ -425,10 +425,7 @@ def _confusions(rounds: Sequence[Round], who: str) -> str:
 
 def _table(columns: Sequence[str], rows: str) -> str:
     heads = "".join(f"<th scope='col'>{name}</th>" if name else "<td></td>" for name in columns)
-    return (
-        f'<table class="dm-teach-table"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
+    return f'<table class="dm-table"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def _of(right: int, n: int) -> str:

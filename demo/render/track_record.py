@@ -109,9 +109,10 @@ def _skin_types(name: str, kind: str, metrics: Mapping[str, Any]) -> str:
     rows = "".join(_skin_row(skin, row, metrics) for skin, row in found.items())
     note = content.SKIN_PHOTO_ALONE if kind == "fused" else ""
     return (
-        f'<h3>{content.SKIN_TITLE}</h3><table class="dm-skin"><thead><tr><th scope="col">Type</th>'
-        f'<th scope="col">Cases</th><th scope="col">Found</th><th scope="col">95% interval</th>'
-        f'</tr></thead><tbody>{rows}</tbody></table><p class="dm-small">{note}</p>'
+        f'<h3>{content.SKIN_TITLE}</h3><table class="dm-table"><thead><tr>'
+        f'<th scope="col">Type</th><th scope="col">Cases</th><th scope="col">Found</th>'
+        f'<th scope="col">95% interval</th></tr></thead><tbody>{rows}</tbody></table>'
+        f'<p class="dm-small">{note}</p>'
     )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from demo.content import what_if as content
 from demo.edits import GRID, Edits
+from demo.render.answer import gate_sides
 from demo.render.look import attention_sentence, weighted_words
 from demo.render.pieces import data_uri, heat_uri, percent, sentence
 from dermmm import Explanation, Prediction
@@ -141,7 +142,7 @@ def changes(before: Prediction, after: Prediction, edits: Sequence[str]) -> str:
 def gates(before: Prediction, after: Prediction) -> str:
     """Both gates, one bar above the other."""
     rows = "".join(
-        f'<div class="dm-if-gate"><b>{name}</b>{_gate(prediction)}</div>'
+        f'<div class="dm-if-gate"><b>{name}</b>{gate_sides(prediction)}</div>'
         for name, prediction in ((content.BEFORE, before), (content.AFTER, after))
     )
     return f'<section class="dm-card"><h2>{content.GATES}</h2>{rows}</section>'
@@ -208,7 +209,7 @@ def experiments(original: Prediction, done: Sequence[Experiment]) -> str:
         for e in done
     )
     return (
-        f'<section class="dm-card"><table class="dm-if-experiments">'
+        f'<section class="dm-card"><table class="dm-table dm-if-experiments">'
         f"<caption>{escape(content.EXPERIMENTS_CAPTION.format(name=name))}</caption><thead><tr>"
         f'<th scope="col">{content.LEFT_OUT}</th><th scope="col">{content.FIRST_NOW}</th>'
         f'<th scope="col">{escape(content.CHANGE_OF.format(name=name))}</th>'
@@ -309,25 +310,6 @@ def _bar(change: float, scale: float) -> str:
     return (
         f'<span class="dm-if-delta" aria-hidden="true">'
         f'<i class="dm-if-{side}" style="--share:{min(1, abs(change) / scale):.4f}"></i></span>'
-    )
-
-
-def _gate(prediction: Prediction) -> str:
-    image = round(100 * prediction.gate.image)
-    shares = {"image": image, "text": 100 - image}
-    given = [name for name in shares if prediction.by_modality[name] is not None]
-    legend = "".join(
-        f'<span class="dm-share dm-{name}"><i aria-hidden="true"></i>{content.GATE_NAMES[name]} '
-        f"<b>{shares[name]}%</b></span>"
-        for name in given
-    )
-    sides = "".join(
-        f'<span class="dm-side dm-{name}" style="flex-grow:{max(shares[name], 1)}"></span>'
-        for name in given
-    )
-    return (
-        f'<div class="dm-shares">{legend}</div>'
-        f'<div class="dm-gate" aria-hidden="true">{sides}</div>'
     )
 
 

@@ -1,4 +1,4 @@
-"""One Chromium for the browser tests of a module."""
+"""What the browser tests share: one Chromium a module, and the page with a fake model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.chromium import CHROMIUM_ARGUMENTS, chromium
+from tests.fakes import FakePredictor
+from tests.screenshots import DESKTOP, open_page, served
 
 
 @pytest.fixture(scope="module")
@@ -21,3 +23,19 @@ def browser() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of the page; a module with a predictor of its own has its own."""
+    with served(FakePredictor()) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The page in a fresh profile, on a desk."""
+    page = open_page(browser, address, viewport=DESKTOP)
+    page.set_default_timeout(20_000)
+    yield page
+    page.context.close()

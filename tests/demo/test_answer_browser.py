@@ -13,16 +13,11 @@ from demo.content import examine as content
 from demo.examples import EXAMPLES
 from demo.render.pieces import sentence
 from dermmm import Effects, Prediction
-from tests.chromium import chromium
+from tests.demo.browsing import no_sideways_scroll, upload, write
 from tests.fakes import FakePredictor
-from tests.screenshots import DESKTOP, PHONE, open_page, served
+from tests.screenshots import PHONE, open_page, served
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None, reason="no Chromium on the path, and CHROMIUM names none"
-    ),
-]
+pytestmark = pytest.mark.browser
 
 TEXT = "an itchy red patch, dark at the edge, growing"
 DOUBTFUL, BREAKING, SLOW, READING = "doubtful", "effects break", "effects wait", "answer waits"
@@ -61,20 +56,11 @@ def address(moody: Moody) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    page = open_page(browser, address, viewport=DESKTOP)
-    page.set_default_timeout(15_000)
-    yield page
-    page.context.close()
-
-
 def analyse(page: Any, text: str, photo: bool = False) -> None:
     if photo:
-        with page.expect_response(lambda response: "/upload" in response.url):
-            page.locator("#photo input[type=file]").first.set_input_files(str(EXAMPLES[0].path))
+        upload(page, EXAMPLES[0].path)
         page.locator("#photo img").first.wait_for()
-    page.locator("#description textarea").fill(text)
+    write(page, text)
     page.get_by_role("button", name=content.ANALYSE).click()
     page.locator("#answer .dm-answer").wait_for()
 
@@ -100,7 +86,7 @@ def test_abstaining_shows_the_ranking_only_on_request(page: Any) -> None:
 def test_an_answer_after_an_abstention_shows_its_parts(page: Any) -> None:
     analyse(page, f"{TEXT}, {DOUBTFUL}")
     page.locator("#answer .dm-abstains").wait_for()
-    page.locator("#description textarea").fill(TEXT)
+    write(page, TEXT)
     page.get_by_role("button", name=content.ANALYSE).click()
     page.locator("#chart .main-svg").first.wait_for()
     assert page.locator("#answer .dm-abstains").count() == 0
@@ -128,7 +114,7 @@ def test_nothing_jumps_while_the_next_case_is_read(page: Any, moody: Moody) -> N
     page.wait_for_timeout(500)  # plotly settles
     before = page.locator("#record").bounding_box()["y"]
     moody.may_go_on.clear()
-    page.locator("#description textarea").fill(f"{TEXT}, {READING}")
+    write(page, f"{TEXT}, {READING}")
     page.get_by_role("button", name=content.ANALYSE).click()
     page.locator("#answer .dm-loading").wait_for()
     during = page.locator("#record").bounding_box()["y"]
@@ -136,6 +122,26 @@ def test_nothing_jumps_while_the_next_case_is_read(page: Any, moody: Moody) -> N
     page.locator("#answer .dm-answer").wait_for()
     assert during == pytest.approx(before, abs=1)
     assert page.locator("#answer-side").evaluate("element => element.style.minHeight") == ""
+
+
+def test_clear_asks_nobody_and_the_next_case_is_not_lost(page: Any, moody: Moody) -> None:
+    """However long the effects take, and the server with them: what is typed next stays."""
+    moody.may_go_on.clear()
+    analyse(page, f"{TEXT}, {SLOW}", photo=True)
+    page.locator("#effects .dm-loading").wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("#clear").click()
+    page.locator("#answer .dm-steps").wait_for()
+    assert not any("/run/" in url for url in asked)
+    write(page, TEXT)
+    page.get_by_role("button", name=content.ANALYSE).click()
+    page.wait_for_timeout(300)
+    moody.may_go_on.set()
+    page.locator("#look .dm-words").get_by_text(TEXT, exact=True).wait_for()
+    page.locator("#effects .dm-effects:not(.dm-loading)").wait_for()
+    assert page.locator("#description textarea").input_value() == TEXT
+    assert page.locator("#look .dm-photo").count() == 0
 
 
 def test_the_changes_over_the_photo_can_be_hidden(page: Any) -> None:
@@ -173,5 +179,5 @@ def test_all_of_it_fits_a_phone(browser: Any, address: str) -> None:
     analyse(page, TEXT, photo=True)
     page.locator("#effects .dm-region").first.wait_for()
     page.locator("#record summary").click()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert no_sideways_scroll(page)
     page.context.close()

@@ -18,16 +18,10 @@ import dermmm.preprocess
 from demo.content import inputs as content
 from demo.examples import EXAMPLES
 from dermmm import NOTICE
-from tests.chromium import chromium
 from tests.fakes import FakePredictor
-from tests.screenshots import DESKTOP, PHONE, choose_example, open_page, served
+from tests.screenshots import PHONE, choose_example, open_page, served
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None, reason="no Chromium on the path, and CHROMIUM names none"
-    ),
-]
+pytestmark = pytest.mark.browser
 
 ORIENTATION, CAMERA = 0x0112, 0x010F
 LEFT, RIGHT = (200, 40, 40), (40, 40, 200)  # of the scene, as a person sees it
@@ -47,14 +41,6 @@ def address() -> Iterator[str]:
     pillow_heif.register_heif_opener()
     with served(Opening()) as address:
         yield address
-
-
-@pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    page = open_page(browser, address, viewport=DESKTOP)
-    page.set_default_timeout(20_000)
-    yield page
-    page.context.close()
 
 
 @pytest.fixture

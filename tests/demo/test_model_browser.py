@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from demo.content import model as content
-from tests.chromium import chromium
-from tests.fakes import FakePredictor
-from tests.screenshots import DESKTOP, PHONE, open_page, served
+from tests.screenshots import DESKTOP, PHONE, open_page
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None, reason="no Chromium on the path, and CHROMIUM names none"
-    ),
-]
+pytestmark = pytest.mark.browser
 
 FIGURES = (
     "conditions", "sources", "skin", "reliability", "risk", "gate", "attention", "folds",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(FakePredictor()) as address:
-        yield address
 
 
 def open_tab(browser: Any, address: str, **context: Any) -> Any:

@@ -17,15 +17,12 @@ from demo.content import batch, examine, what_if
 from demo.examples import EXAMPLES, FOLDER
 from dermmm import NOTICE
 from dermmm.conditions import NAMES
-from tests.chromium import chromium
+from tests.demo.browsing import no_sideways_scroll, upload, write
 from tests.running import APP, running
 from tests.screenshots import DESKTOP, PHONE, TABS, choose_example, open_page, open_tab
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None, reason="no Chromium on the path, and CHROMIUM names none"
-    ),
     pytest.mark.skipif(
         not (APP.parent / "checkpoints" / "config.json").is_file(),
         reason="no checkpoint in the repository",
@@ -53,11 +50,6 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     assert problems == []
 
 
-def upload(page: Any, photo: Path | None) -> None:
-    with page.expect_response(lambda response: "/upload" in response.url):
-        page.locator("#photo input[type=file]").first.set_input_files(str(photo))
-
-
 def analyse(page: Any) -> str:
     """Press the button, wait for the answer or the refusal, and return its words."""
     before = page.locator("#answer").inner_html()
@@ -70,12 +62,6 @@ def analyse(page: Any) -> str:
         arg=before,
     )
     words: str = page.locator("#answer").inner_text()
-    # The effects' own loading state is drawn a moment after the answer; Clear and the next case
-    # come when they are there. (Clear while they are worked out was seen to lose the next click on
-    # a loaded machine; not yet understood.)
-    page.wait_for_timeout(1000)
-    page.locator("#effects .dm-loading").wait_for(state="detached")
-    page.wait_for_timeout(500)
     return words
 
 
@@ -88,11 +74,11 @@ def test_photo_alone_text_alone_and_both_differ(page: Any) -> None:
     upload(page, DRAWING)
     page.locator("#photo img").first.wait_for()
     by_photo = analyse(page)
-    page.locator("#description textarea").fill(TEXT)
+    write(page, TEXT)
     by_both = analyse(page)
     page.locator("#clear").click()
     page.locator("#answer .dm-steps").wait_for()
-    page.locator("#description textarea").fill(TEXT)
+    write(page, TEXT)
     by_text = analyse(page)
     assert named(by_photo) and named(by_both) and named(by_text)
     assert len({by_photo, by_both, by_text}) == 3
@@ -211,5 +197,5 @@ def test_phone(browser: Any, address: str) -> None:
     choose_example(page, 0)
     for tab in TABS:
         open_tab(page, tab)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+        assert no_sideways_scroll(page), tab
     page.context.close()

@@ -11,16 +11,10 @@ import pytest
 from demo import content as shared
 from demo.cases import library
 from demo.content import teach as content
-from tests.chromium import chromium
 from tests.fakes import FakePredictor
 from tests.screenshots import DESKTOP, PHONE, served
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None, reason="no Chromium on the path, and CHROMIUM names none"
-    ),
-]
+pytestmark = pytest.mark.browser
 
 FAKE = FakePredictor()
 DRAWN = library()["Drawings"]
@@ -59,6 +53,7 @@ def answer_by_keyboard(page: Any, *typed: str, level: int) -> None:
         page.keyboard.press("Enter")
     page.keyboard.press("Enter")  # on to the confidence
     page.keyboard.press(str(level))
+    assert page.locator("[name=dm-confidence]:checked:focus").count() == 1  # one place, not two
     page.keyboard.press("Enter")
     send(page, "settle").wait_for()
 

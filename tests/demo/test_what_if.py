@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -17,11 +16,11 @@ from demo.examples import EXAMPLES
 from demo.panels.what_if import Case, Changes, edited_case, usual_experiments
 from demo.render import what_if as render
 from dermmm import Gate, ModelIdentity, Prediction
+from dermmm.phrases import phrases
 from dermmm.prediction import CAUTIONS
 from dermmm.predictor import Predictor as RealPredictor
-from tests.chromium import chromium
 from tests.fakes import FakePredictor
-from tests.screenshots import DESKTOP, PHONE, open_page, served
+from tests.screenshots import PHONE, open_page
 
 CONDITIONS = ("acne", "eczema", "melanoma", "mpox", "psoriasis", "vitiligo", "warts")
 PHOTO = np.random.default_rng(0).integers(0, 256, (36, 48, 3), dtype=np.uint8)
@@ -227,15 +226,14 @@ def test_what_cannot_be_answered_says_why(changes: Changes, message: str) -> Non
 
 
 def test_experiments_leave_out_each_part_once() -> None:
-    predictor = FakePredictor()
-    original, done = usual_experiments(predictor, Case(PHOTO, TEXT))
+    original, done = usual_experiments(FakePredictor(), Case(PHOTO, TEXT))
     assert original.gate.image > 0
     assert [e.what for e in done[:2]] == [content.THE_PHOTO, content.THE_TEXT]
     assert done[0].prediction.by_modality["image"] is None
     assert done[1].prediction.by_modality["text"] is None
-    phrases = [phrase.text for phrase in predictor.effects(PHOTO, TEXT).phrases]
-    assert [e.what for e in done[2:]] == [f"“{phrase}”" for phrase in phrases]
-    for phrase, experiment in zip(phrases, done[2:], strict=True):
+    left_out = [TEXT[start:end] for start, end in phrases(TEXT)]
+    assert [e.what for e in done[2:]] == [f"“{phrase}”" for phrase in left_out]
+    for phrase, experiment in zip(left_out, done[2:], strict=True):
         assert phrase not in experiment.text
         assert experiment.with_photo
     html = render.experiments(original, done)
@@ -290,27 +288,6 @@ def test_the_real_predictor_answers_the_decoded_photo_as_the_file(
 
 # --- in Chromium ----------------------------------------------------------------------------------
 
-in_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        chromium() is None, reason="no Chromium on the path, and CHROMIUM names none"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(FakePredictor()) as address:
-        yield address
-
-
-@pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    page = open_page(browser, address, viewport=DESKTOP)
-    page.set_default_timeout(15_000)
-    yield page
-    page.context.close()
-
 
 def go_to(page: Any, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
@@ -332,7 +309,7 @@ def cell(page: Any, row: int, column: int) -> Any:
 
 
 class TestInChromium:
-    pytestmark = in_browser
+    pytestmark = pytest.mark.browser
 
     def test_without_a_case_it_says_so_and_leads_to_one(self, page: Any) -> None:
         go_to(page, "What if")
