@@ -437,7 +437,7 @@ def _told(folder: Path, expected: str, whole: str) -> tuple[str, str]:
             status = command_line(["info", "--checkpoints", str(folder)])
     except BaseException as error:  # a panic of a library is no Exception
         return "traceback", f"{type(error).__name__}: {error}"
-    message = errors.getvalue()
+    message = errors.getvalue().replace(f"{folder}/", "")
     if status == 2:
         reason = message.removeprefix("error: ")
         if reason == message or reason.count("\n") != 1:

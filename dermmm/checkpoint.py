@@ -387,7 +387,8 @@ def _read_verified(folder: Path, name: str, files: dict[str, Any]) -> bytes:
     for key, got in (("bytes", len(content)), ("sha256", hashlib.sha256(content).hexdigest())):
         if got != files[name][key]:
             raise ValueError(
-                f"{path}: does not match 'files.{name}.{key}'; it was altered or cut off"
+                f"{path}: does not match 'files.{name}.{key}' of config.json; one of the two was "
+                "altered or cut off"
             )
     return content
 

@@ -75,6 +75,7 @@ def data(tmp_path: Path) -> Path:
                 }
             )
     pd.DataFrame(rows, columns=MANIFEST_COLUMNS).to_csv(folder / "manifest.csv", index=False)
+    (folder / "fingerprint.json").write_text("{}", encoding="utf-8")
     return folder
 
 
