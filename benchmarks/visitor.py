@@ -79,8 +79,10 @@ class Visitor:
     def join(self, endpoint: str, photo: bytes | None, text: str | None) -> str:
         """Upload and take a place in the queue; returns the event's id. Raises as `ask` does."""
         case = [None if photo is None else self.upload(photo), text]
+        # The session's own values, which some events read, have a place that stays empty.
+        hidden = [None] * (endpoint == "examine")
         body = {
-            "data": case,
+            "data": case + hidden,
             "fn_index": self.endpoints[endpoint],
             "session_hash": self.session,
         }

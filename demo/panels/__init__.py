@@ -91,6 +91,18 @@ class Answered:
     effects: Effects | None = None
 
 
+@dataclass(eq=False)  # by identity: a `gr.State` hashes what it holds
+class Wish:
+    """How a run is to end before its time: as None, not at all.
+
+    Each run has its own, which Stop and Clear find in the session. Gradio's own way to cancel an
+    event lets messages through for another second, which would then overwrite what was shown
+    instead. So the run itself looks here before each message, and shows the ending as its last.
+    """
+
+    ending: Callable[[], list[Any]] | None = None
+
+
 def uploaded(photo: dict[str, Any] | None) -> bytes | None:
     """The bytes of an uploaded file, just as they came, from what a `gr.Image` sends.
 

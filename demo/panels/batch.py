@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,7 +17,7 @@ import gradio as gr
 
 from demo import content as shared
 from demo.content import batch as content
-from demo.panels import Predictor, plot, uploaded
+from demo.panels import Predictor, Wish, plot, uploaded
 from demo.render import batch as render
 from dermmm.batch import (
     MAX_ENTRIES,
@@ -150,7 +149,7 @@ def build(predictor: Predictor) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     outputs = [state, details, bars, results, start, stop]
     wish = gr.State(Wish())
-    start.click(begun, wish, outputs, queue=False, **private).then(
+    start.click(begun, None, [*outputs, wish], queue=False, **private).then(
         run,
         [table, photos, wish],
         outputs,
@@ -236,22 +235,9 @@ def answered(predictor: Predictor, rows: list[Row], photos: Photos) -> Iterator[
         raise gr.Error(shared.BROKEN, print_exception=False) from None
 
 
-@dataclass
-class Wish:
-    """How the work is to end before its time: as None, not at all.
-
-    One a session, shared by its events. Gradio's own way to cancel an event lets progress through
-    for another second, which would then overwrite what the stop has shown. So the work itself looks
-    here before each chunk, and shows the ending as its last message.
-    """
-
-    ending: Callable[[], list[Any]] | None = None
-
-
-def begun(wish: Wish) -> list[Any]:
-    """The page while a table waits for its turn."""
-    wish.ending = None
-    return [render.progress(), *_hidden, *_buttons(working=True)]
+def begun() -> list[Any]:
+    """The page while a table waits for its turn, and the wish of this run."""
+    return [render.progress(), *_hidden, *_buttons(working=True), Wish()]
 
 
 def stopped(wish: Wish) -> list[Any]:

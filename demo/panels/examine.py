@@ -14,6 +14,7 @@ from demo.panels import (
     Answered,
     Inputs,
     Predictor,
+    Wish,
     ask,
     ask_effects,
     at_once,
@@ -88,9 +89,18 @@ def build(predictor: Predictor) -> Inputs:
     Returns the case's components, for the tabs that go on with it.
     """
 
-    def examine(photo: dict[str, Any] | None, description: str | None) -> Iterator[list[Any]]:
-        """Show the loading state; the answer, or why there is none; then the effects."""
-        yield [answer.loading(), *_keep, gr.skip()]
+    def examine(
+        photo: dict[str, Any] | None, description: str | None, wish: Wish
+    ) -> Iterator[list[Any]]:
+        """Show the answer, or why there is none; then the effects. A wish ends it."""
+        for shown in case_shown(photo, description):
+            if wish.ending is not None:
+                yield wish.ending()
+                return
+            yield shown
+
+    def case_shown(photo: dict[str, Any] | None, description: str | None) -> Iterator[list[Any]]:
+        yield [gr.skip()] * (len(_keep) + 2)  # its turn: what was cleared in line ends here
         try:
             given = uploaded(photo)
             prediction = ask(predictor, given, description)
@@ -177,10 +187,19 @@ def build(predictor: Predictor) -> Inputs:
     parts = [answer_html, details, bars, note, record_html, identity, look_html, effects_html]
     outputs = [*parts, case]
     private: dict[str, Any] = {"api_visibility": "private"}
+    wish = gr.State(Wish())
+    begin: dict[str, Any] = {
+        "fn": begun,
+        "js": SHOW_ANSWER,
+        "inputs": wish,
+        "outputs": [answer_html, wish],
+        "queue": False,  # so that it is seen at once, however many cases wait
+        "show_progress": "hidden",
+        **private,
+    }
     run: dict[str, Any] = {
         "fn": examine,
-        "js": SHOW_ANSWER,
-        "inputs": [photo, description],
+        "inputs": [photo, description, wish],
         "outputs": outputs,
         "preprocess": False,
         "show_progress": "hidden",  # the loading state is our own
@@ -189,10 +208,11 @@ def build(predictor: Predictor) -> Inputs:
         **private,
     }
     chosen = examples.select(choose_example, None, [photo, description], **private)
-    chosen.then(**run)
-    analyse.click(**run)
-    # Effects that come after it land in the hidden details: nothing of them is seen.
+    chosen.then(**begin).then(**run)
+    analyse.click(**begin).then(**run)
+    # At once in the page, and by the server, so that an answer on its way is emptied after it.
     clear.click(None, None, [photo, description, *parts], js=CLEARED, **private)
+    clear.click(cleared, wish, outputs, queue=False, show_progress="hidden", **private)
     clear.click(None, js=SHOW_PHOTO, **private)
 
     # What the model would answer where it abstains is shown on request, in the answer's card.
@@ -213,6 +233,18 @@ def build(predictor: Predictor) -> Inputs:
     return Inputs(photo, description)
 
 
+def begun(wish: Wish) -> list[Any]:
+    """The loading state, and the wish of this run; an earlier one shows nothing more."""
+    wish.ending = lambda: [gr.skip()] * (len(_keep) + 2)
+    return [answer.loading(), Wish()]
+
+
+def cleared(wish: Wish) -> list[Any]:
+    """The page as it was at the start, without the case; a run under way shows nothing else."""
+    wish.ending = lambda: [answer.empty(), *_hidden, None]
+    return wish.ending()
+
+
 def choose_example(event: gr.EventData) -> tuple[str | None, str | None]:
     """Put an example into the inputs."""
     example = EXAMPLES[event.index]
@@ -226,5 +258,5 @@ _away = gr.update(elem_classes=["dm-details", "dm-away"])
 # Of the seven parts between answer and case: leave them, or empty and hide them.
 _keep = [gr.skip()] * 7
 _hidden: list[Any] = [_away, None, "", "", "", "", ""]
-# Empty inputs, and the page as it was at the start. The server forgets the case as it does files.
+# Empty inputs, and the page as it was at the start.
 CLEARED = at_once(None, None, answer.empty(), *_hidden)

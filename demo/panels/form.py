@@ -12,7 +12,8 @@ from demo.render import form as render
 from demo.render.pieces import sentence
 from dermmm.describe import Facts, describe
 
-# Any change of the form sends all of it. The wording is a number that "again" counts up.
+# Any change of the form sends all of it. The wording is a number that "again" counts up. An age is
+# sent as it is typed: sent when its box is left, it would come after the Clear that was pressed.
 FILL_IN = """
 let wording = 0;
 const send = () => {
@@ -29,7 +30,7 @@ const send = () => {
     voice: data.get('voice'), wording,
   });
 };
-element.addEventListener('change', send);
+element.addEventListener('input', send);
 element.addEventListener('submit', event => event.preventDefault());
 element.addEventListener('reset', () => setTimeout(() => { wording = 0; send(); }));
 element.addEventListener('click', event => {

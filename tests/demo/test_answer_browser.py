@@ -124,16 +124,13 @@ def test_nothing_jumps_while_the_next_case_is_read(page: Any, moody: Moody) -> N
     assert page.locator("#answer-side").evaluate("element => element.style.minHeight") == ""
 
 
-def test_clear_asks_nobody_and_the_next_case_is_not_lost(page: Any, moody: Moody) -> None:
+def test_clear_waits_for_nobody_and_the_next_case_is_not_lost(page: Any, moody: Moody) -> None:
     """However long the effects take, and the server with them: what is typed next stays."""
     moody.may_go_on.clear()
     analyse(page, f"{TEXT}, {SLOW}", photo=True)
     page.locator("#effects .dm-loading").wait_for()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
     page.locator("#clear").click()
     page.locator("#answer .dm-steps").wait_for()
-    assert not any("/run/" in url for url in asked)
     write(page, TEXT)
     page.get_by_role("button", name=content.ANALYSE).click()
     page.wait_for_timeout(300)
@@ -142,6 +139,38 @@ def test_clear_asks_nobody_and_the_next_case_is_not_lost(page: Any, moody: Moody
     page.locator("#effects .dm-effects:not(.dm-loading)").wait_for()
     assert page.locator("#description textarea").input_value() == TEXT
     assert page.locator("#look .dm-photo").count() == 0
+
+
+def test_an_answer_that_comes_after_clear_is_not_shown(page: Any, moody: Moody) -> None:
+    moody.may_go_on.clear()
+    write(page, f"{TEXT}, {READING}")
+    page.get_by_role("button", name=content.ANALYSE).click()
+    page.locator("#answer .dm-loading").wait_for()
+    page.locator("#clear").click()
+    page.locator("#answer .dm-steps").wait_for()
+    moody.may_go_on.set()
+    page.wait_for_timeout(1000)
+    assert page.locator("#answer .dm-steps").is_visible()
+    assert page.locator("#answer .dm-answer").count() == 0
+    write(page, TEXT)  # and the next case is answered
+    page.get_by_role("button", name=content.ANALYSE).click()
+    page.locator("#look .dm-words").get_by_text(TEXT, exact=True).wait_for()
+
+
+def test_a_case_that_waits_shows_that_it_does(page: Any, browser: Any, moody: Moody) -> None:
+    moody.may_go_on.clear()
+    write(page, f"{TEXT}, {READING}")
+    page.get_by_role("button", name=content.ANALYSE).click()
+    page.locator("#answer .dm-loading").wait_for()
+    other = browser.new_context().new_page()
+    other.goto(page.url)
+    write(other, TEXT)
+    other.get_by_role("button", name=content.ANALYSE).click()
+    other.locator("#answer .dm-loading").wait_for()
+    assert other.locator("#answer .dm-answer").count() == 0
+    moody.may_go_on.set()
+    other.locator("#answer .dm-answer").wait_for()
+    other.context.close()
 
 
 def test_the_changes_over_the_photo_can_be_hidden(page: Any) -> None:
