@@ -3,7 +3,7 @@
     python -m benchmarks.load                    1, 10, 50 and 200 users, two minutes each
     python -m benchmarks.load --seconds 20       a quick look
 
-It runs the real page with the repository's weights, and its users on the same cores. Takes twelve
+It runs the real page with the repository's weights, and its users on the same cores. Takes nine
 minutes, writes `benchmarks/results/load.json` and the plot `docs/figures/load.png`.
 """
 
@@ -151,7 +151,7 @@ def plot(levels: list[Level]) -> go.Figure:
     )
     users = [level.users for level in levels]
     figure.update_xaxes(type="log", title="users at the same time", tickvals=users, ticktext=users)
-    figure.update_yaxes(type="log", title="seconds to an answer", dtick="D1")
+    figure.update_yaxes(type="log", title="seconds to an answer", dtick="D2")
     return figure
 
 
