@@ -100,7 +100,7 @@ def build(predictor: Predictor) -> Inputs:
             yield shown
 
     def case_shown(photo: dict[str, Any] | None, description: str | None) -> Iterator[list[Any]]:
-        yield [gr.skip()] * (len(_keep) + 2)  # its turn: what was cleared in line ends here
+        yield _unchanged  # its turn: what was cleared in line ends here
         try:
             given = uploaded(photo)
             prediction = ask(predictor, given, description)
@@ -235,7 +235,7 @@ def build(predictor: Predictor) -> Inputs:
 
 def begun(wish: Wish) -> list[Any]:
     """The loading state, and the wish of this run; an earlier one shows nothing more."""
-    wish.ending = lambda: [gr.skip()] * (len(_keep) + 2)
+    wish.ending = lambda: _unchanged
     return [answer.loading(), Wish()]
 
 
@@ -257,6 +257,7 @@ _shown = gr.update(elem_classes=["dm-details"])
 _away = gr.update(elem_classes=["dm-details", "dm-away"])
 # Of the seven parts between answer and case: leave them, or empty and hide them.
 _keep = [gr.skip()] * 7
+_unchanged = [gr.skip(), *_keep, gr.skip()]
 _hidden: list[Any] = [_away, None, "", "", "", "", ""]
 # Empty inputs, and the page as it was at the start.
 CLEARED = at_once(None, None, answer.empty(), *_hidden)
